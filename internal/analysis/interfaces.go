@@ -1,0 +1,50 @@
+package analysis
+
+import "context"
+
+// TextEncoder turns texts into features.
+type TextEncoder interface {
+	// EncodeText returns one Features for each text, in order. A text of more than 256 tokens is cut, with a
+	// Note of kind "truncated"; with strict it is refused with TooLarge instead. An empty text is encoded as
+	// it is. Vector is L2-normalised, (384); Tokens are the WordPieces with [CLS] and [SEP], (T, 384).
+	EncodeText(ctx context.Context, texts []string, strict bool) ([]*Features, error)
+}
+
+// VisionEncoder turns encoded pictures into features.
+type VisionEncoder interface {
+	// EncodeImage returns one Features for each picture, in order; the slices are only read. A picture that
+	// cannot be read is UnsupportedMedia or InvalidArgument, one over a limit TooLarge, and then the whole call
+	// fails. Vector is (1280), Tokens the 7 x 7 grid, (49, 1280).
+	EncodeImage(ctx context.Context, images [][]byte) ([]*Features, error)
+}
+
+// AudioEncoder turns encoded sounds into features.
+type AudioEncoder interface {
+	// EncodeAudio returns one Features for each sound, in order; the slices are only read. Errors are as for
+	// EncodeImage; with strict a sound that would be cut is refused with TooLarge. Tokens follow time, (T, D).
+	EncodeAudio(ctx context.Context, sounds [][]byte, strict bool) ([]*Features, error)
+}
+
+// FuseRequest is what the fusion sees: features only. Nil means that the modality is absent.
+type FuseRequest struct {
+	Task     Task
+	Question *Features // text features of the question; required for Task Question, nil for Report
+	Text     *Features // text features of the study's note
+	Image    *Features
+	Audio    *Features
+	// Candidates is how many answers to return, 0 for the default of 5.
+	Candidates int
+}
+
+// Fuser fuses the features of whatever modalities are present.
+type Fuser interface {
+	// Fuse returns the result with Models holding the fusion's digest only and no Notes. At least one modality
+	// has to be present; features of the wrong size are InvalidArgument.
+	Fuse(ctx context.Context, request *FuseRequest) (*Result, error)
+}
+
+// Analyzer does the whole path from raw content to a result.
+type Analyzer interface {
+	// Analyze validates the request, encodes what is present in parallel and fuses it. An error has a Code.
+	Analyze(ctx context.Context, request *Request) (*Result, error)
+}
