@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 )
 
 // Code classifies an error. It crosses the wire between services, and the gateway maps it to one HTTP status.
@@ -40,7 +41,9 @@ type Error struct {
 	Field   string // the request field at fault, "" if none
 	Limit   string // the limit that was exceeded, with its unit, "" if none
 	Value   string // the value found, with its unit, "" if none
-	Err     error
+	// RetryAfter is how long to wait before the call is worth repeating, for Overloaded; 0 if unknown.
+	RetryAfter time.Duration
+	Err        error
 }
 
 func (e *Error) Error() string {
