@@ -1,0 +1,107 @@
+package train
+
+import (
+	"fmt"
+	"math"
+
+	"consilium/internal/tensor"
+)
+
+// AdamW is the optimiser of Loshchilov and Hutter (2019), https://arxiv.org/abs/1711.05101, in operators of our own
+// so that its state can be stored and a run resumed. Gradients are clipped by their global norm first.
+type AdamW struct {
+	Beta1, Beta2, Epsilon, WeightDecay, ClipNorm float64
+
+	names         []string
+	params        []tensor.T
+	first, second []tensor.T // running means of the gradient and of its square
+	decays        []bool
+	step          int
+}
+
+// NewAdamW returns an optimiser of every parameter in p, all of which will require gradients. Vectors, such as
+// biases and the weights of normalisations, are not decayed.
+func NewAdamW(a *tensor.Arena, p *tensor.Params) *AdamW {
+	o := &AdamW{Beta1: 0.9, Beta2: 0.98, Epsilon: 1e-8, WeightDecay: 0.01, ClipNorm: 1}
+	for _, name := range p.Names() {
+		t := p.Tensor(name)
+		shape := a.Shape(t)
+		o.names = append(o.names, name)
+		o.params = append(o.params, t)
+		o.first = append(o.first, a.Keep(a.Zeros(shape...)))
+		o.second = append(o.second, a.Keep(a.Zeros(shape...)))
+		o.decays = append(o.decays, len(shape) > 1)
+		a.RequireGrad(t)
+	}
+	return o
+}
+
+// Step moves every parameter against the gradient of loss. A gradient that is not finite is an error that names
+// its parameter, and then nothing has moved.
+func (o *AdamW) Step(a *tensor.Arena, loss tensor.T, rate float64) error {
+	grads := a.Gradients(loss, o.params)
+	var err error
+	a.NoGrad(func() { err = o.apply(a, grads, rate) })
+	return err
+}
+
+func (o *AdamW) apply(a *tensor.Arena, grads []tensor.T, rate float64) error {
+	norm, err := o.norm(a, grads)
+	if err != nil {
+		return err
+	}
+	clip := math.Min(1, o.ClipNorm/(norm+1e-6))
+	o.step++
+	correct1 := 1 - math.Pow(o.Beta1, float64(o.step))
+	correct2 := 1 - math.Pow(o.Beta2, float64(o.step))
+	for i, g := range grads {
+		if !g.Defined() {
+			continue
+		}
+		mark := a.Mark()
+		g = a.MulScalar(g, clip)
+		m := a.Add(a.MulScalar(o.first[i], o.Beta1), a.MulScalar(g, 1-o.Beta1))
+		v := a.Add(a.MulScalar(o.second[i], o.Beta2), a.MulScalar(a.Square(g), 1-o.Beta2))
+		a.Copy(o.first[i], m)
+		a.Copy(o.second[i], v)
+		update := a.Div(a.DivScalar(m, correct1), a.AddScalar(a.Sqrt(a.DivScalar(v, correct2)), o.Epsilon))
+		p := o.params[i]
+		if o.decays[i] {
+			update = a.Add(update, a.MulScalar(p, o.WeightDecay))
+		}
+		a.Copy(p, a.Sub(p, a.MulScalar(update, rate)))
+		a.Release(mark)
+	}
+	return nil
+}
+
+// norm returns the global norm of the gradients.
+func (o *AdamW) norm(a *tensor.Arena, grads []tensor.T) (float64, error) {
+	mark := a.Mark()
+	defer a.Release(mark)
+	squares := make([]tensor.T, 0, len(grads))
+	for _, g := range grads {
+		if g.Defined() {
+			squares = append(squares, a.Sum(a.Square(g), false))
+		}
+	}
+	if len(squares) == 0 {
+		return 0, fmt.Errorf("the loss depends on no parameter")
+	}
+	norm := math.Sqrt(a.Item(a.Sum(a.Stack(0, squares...), false)))
+	if !math.IsNaN(norm) && !math.IsInf(norm, 0) {
+		return norm, nil
+	}
+	for i, g := range grads {
+		if g.Defined() && a.Item(a.ToKind(a.All(a.Isfinite(g)), tensor.Float)) == 0 {
+			return 0, fmt.Errorf("step %d: the gradient of %s is not finite", o.step+1, o.names[i])
+		}
+	}
+	return 0, fmt.Errorf("step %d: the norm of the gradients overflows", o.step+1)
+}
+
+// Free frees the optimiser's state.
+func (o *AdamW) Free(a *tensor.Arena) {
+	a.Free(o.first...)
+	a.Free(o.second...)
+}
