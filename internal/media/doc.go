@@ -1,0 +1,2 @@
+// Package media turns uploaded bytes into arrays within published limits.
+package media
