@@ -1,4 +1,86 @@
 include cgo.mk
+.DEFAULT_GOAL := help
+MAKEFLAGS     += --no-print-directory
+SHELL         := bash
+.SHELLFLAGS   := -eo pipefail -c
+
+# Programs that hold a model need libtorch; the gateway is a static program without it.
+ENGINES := consilium text-encoder vision-encoder audio-encoder fusion
+
+# Where goroutines meet: these packages' tests run once more under the race detector.
+RACE := ./internal/pipeline/... ./internal/wire/... ./internal/cache/... ./internal/batch/... ./internal/serve/...
+
+# A program: prints the tested packages whose tests reach (1) or do not reach (0) the tensor engine.
+tested = go list -test -f '{{.ImportPath}}{{range .Deps}} {{.}}{{end}}' ./... | \
+	awk '$$1 ~ /[.]test$$/ { reaches = / consilium\/internal\/tensor( |$$)/; sub(/[.]test$$/, "", $$1); if (reaches == $(1)) print $$1 }'
+
+say = @printf '\n\033[1m== %s\033[0m\n' $(1)
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: demo
+demo: build ## start everything on this machine, analyse a study, show the answers
+	$(call say,'Demo')
+	@bin/consilium demo
+
+.PHONY: up
+up: build ## start everything on this machine and serve until Ctrl-C
+	@bin/consilium up
+
+.PHONY: test
+test: deps ## install what is missing and run every test
+	$(call say,'Generated files')
+	@before=$$(cat $(GENERATED) | sha256sum); $(MAKE) generate; \
+	if [ "$$before" != "$$(cat $(GENERATED) | sha256sum)" ]; then echo "the generated files were stale; they are fresh now: commit them" >&2; exit 1; fi
+	$(call say,'Vet (a first build compiles the tensor binding: two to three minutes)')
+	go vet ./...
+	$(call say,'Gateway side$(comma) without cgo')
+	CGO_ENABLED=0 go build -o /dev/null ./cmd/gateway
+	packages=$$($(call tested,0)); CGO_ENABLED=0 go test -timeout 15m $$packages
+	$(call say,'Gateway side$(comma) race detector')
+	go test -race -short -timeout 15m $(RACE)
+	$(call say,'Models$(comma) services and the whole platform')
+	packages=$$($(call tested,1)); go test -timeout 20m $$packages
+
+comma := ,
+
+.PHONY: build
+build: deps ## put the programs in bin/
+	$(call say,'Build (a first build compiles the tensor binding: two to three minutes)')
+	CGO_ENABLED=0 go build -trimpath -o bin/ ./cmd/gateway
+	go build -o bin/ $(ENGINES:%=./cmd/%)
+
+GENERATED := gateway/api/api.gen.go gateway/client/client.gen.go
+
+.PHONY: generate
+generate: ## make the server's types and the client from openapi.yaml
+	CGO_ENABLED=0 go generate ./gateway/...
+
+.PHONY: deps
+deps: tools ## fetch the pinned libraries, weights and data
+	$(call say,'Pinned libraries$(comma) weights and data')
+	@CGO_ENABLED=0 go run ./cmd/fetch && echo "complete in $(CACHE)"
+
+.PHONY: tools
+tools: # the system's tools: installed when root, else named
+	@command -v go >/dev/null || { echo "missing: Go 1.26 or later (a distribution's older Go from 1.21 on fetches it)" >&2; exit 1; }
+	@missing=; \
+	command -v g++ >/dev/null || missing="$$missing g++"; \
+	command -v python3 >/dev/null || missing="$$missing python3"; \
+	python3 -m pip --version >/dev/null 2>&1 || missing="$$missing python3-pip"; \
+	if [ -z "$$missing" ]; then exit 0; fi; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo "installing$$missing"; \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing; \
+	else \
+		echo "missing:$$missing; install with: sudo apt-get install$$missing" >&2; exit 1; \
+	fi
+
+.PHONY: clean
+clean: ## remove bin/; the cache of fetched files stays
+	rm -rf bin
 
 .PHONY: env
 env: ## print the C++ build variables for a shell: eval "$(make -s env)"
