@@ -1,0 +1,53 @@
+package fusion
+
+import (
+	"math"
+
+	"consilium/internal/tensor"
+)
+
+// gate weighs the modalities by how sure each is on its own.
+//
+// The entropy of a modality is that of the prediction which the shared decoder makes from this modality alone,
+// divided by its maximum: 0 is certain, 1 knows nothing. The weights are the softmax, over the modalities that are
+// present, of bias_m - slope * entropy_m. Slope and bias are learnt together with the heads, because the entropy of
+// a head that has never seen a bad input says little about how far to trust it.
+type gate struct {
+	slope tensor.T // (1), before softplus
+	bias  tensor.T // (3)
+}
+
+func newGate(a *tensor.Arena, p *tensor.Params) *gate {
+	return &gate{
+		slope: p.Get(a, "slope", tensor.Constant(5), 1),
+		bias:  p.Get(a, "bias", tensor.Constant(0), modalities),
+	}
+}
+
+// forward maps entropies (B, 3) and present (B, 3), 1 or 0, to weights (B, 3) that sum to 1 over what is present.
+func (g *gate) forward(a *tensor.Arena, entropies, present tensor.T) tensor.T {
+	slope := a.Log(a.AddScalar(a.Exp(g.slope), 1)) // softplus keeps it positive
+	score := a.Sub(g.bias, a.Mul(entropies, slope))
+	return a.Softmax(a.Add(score, absent(a, present)), 1)
+}
+
+// absent is 0 where present is 1 and hides where it is 0.
+func absent(a *tensor.Arena, present tensor.T) tensor.T {
+	return a.MulScalar(a.AddScalar(a.Neg(present), 1), hidden)
+}
+
+// categorical returns the normalised entropy (B) of the answer logits (B, V).
+func categorical(a *tensor.Arena, logits tensor.T) tensor.T {
+	logp := a.LogSoftmax(logits, 1)
+	h := a.Neg(a.Sum(a.Mul(a.Exp(logp), logp), false, 1))
+	return a.DivScalar(h, math.Log(float64(a.Size(logits, 1))))
+}
+
+// binary returns the normalised entropy (B), averaged over the labels that judged (B, F) selects, of the finding
+// logits (B, F).
+func binary(a *tensor.Arena, logits, judged tensor.T) tensor.T {
+	p := a.Clamp(a.Sigmoid(logits), 1e-6, 1-1e-6)
+	q := a.AddScalar(a.Neg(p), 1)
+	h := a.DivScalar(a.Neg(a.Add(a.Mul(p, a.Log(p)), a.Mul(q, a.Log(q)))), math.Ln2) // (B, F)
+	return a.Div(a.Sum(a.Mul(h, judged), false, 1), a.AddScalar(a.Sum(judged, false, 1), 1e-6))
+}
