@@ -1,0 +1,110 @@
+package wire
+
+import "consilium/internal/analysis"
+
+// Names of the models in the protocol.
+const (
+	TextModel   = "text"
+	VisionModel = "vision"
+	AudioModel  = "audio"
+	FusionModel = "fusion"
+)
+
+// MaxBatch is how many items one request to an encoder may hold. The clients split longer calls.
+const MaxBatch = 64
+
+// Sizes of the vectors that package analysis promises; the size of a sound's vector is the encoder's choice.
+const (
+	textDim  = 384
+	imageDim = 1280
+)
+
+const (
+	maxResponseBytes = 64 << 20
+	// maxHeaderBytes bounds the JSON in front of binary tensors.
+	maxHeaderBytes = 64 << 10
+	// maxFaultBytes bounds an error's JSON.
+	maxFaultBytes = 16 << 10
+)
+
+// contract is what server and client of one model agree on.
+type contract struct {
+	model string
+	// part is the model's part of the platform in words, for messages.
+	part            string
+	modality        analysis.Modality
+	inputs, outputs []Spec
+	// flags and numbers are the names of the parameters that a request may carry.
+	flags, numbers []string
+	// maxRows bounds every first dimension that a Spec leaves open.
+	maxRows int
+	// maxRequestBytes bounds the body of a request.
+	maxRequestBytes int64
+}
+
+var textContract = &contract{
+	model: TextModel, part: "text encoder", modality: analysis.Text,
+	inputs: []Spec{{Name: "text", Datatype: BYTES, Shape: []int{-1}}},
+	outputs: []Spec{
+		{Name: "embedding", Datatype: FP32, Shape: []int{-1, textDim}},
+		{Name: "tokens", Datatype: FP32, Shape: []int{-1, -1, textDim}},
+		{Name: "lengths", Datatype: INT64, Shape: []int{-1}},
+		{Name: "notes", Datatype: BYTES, Shape: []int{-1}},
+	},
+	flags: []string{"strict"}, maxRows: MaxBatch, maxRequestBytes: 8 << 20,
+}
+
+var visionContract = &contract{
+	model: VisionModel, part: "vision encoder", modality: analysis.Image,
+	inputs: []Spec{{Name: "image", Datatype: BYTES, Shape: []int{-1}, base64: true}},
+	outputs: []Spec{
+		{Name: "embedding", Datatype: FP32, Shape: []int{-1, imageDim}},
+		{Name: "tokens", Datatype: FP32, Shape: []int{-1, -1, imageDim}},
+		{Name: "grid", Datatype: INT64, Shape: []int{-1, 2}},
+		{Name: "notes", Datatype: BYTES, Shape: []int{-1}},
+	},
+	maxRows: MaxBatch, maxRequestBytes: 64 << 20,
+}
+
+var audioContract = &contract{
+	model: AudioModel, part: "audio encoder", modality: analysis.Audio,
+	inputs: []Spec{{Name: "audio", Datatype: BYTES, Shape: []int{-1}, base64: true}},
+	outputs: []Spec{
+		{Name: "embedding", Datatype: FP32, Shape: []int{-1, -1}},
+		{Name: "tokens", Datatype: FP32, Shape: []int{-1, -1, -1}},
+		{Name: "lengths", Datatype: INT64, Shape: []int{-1}},
+		{Name: "seconds", Datatype: FP32, Shape: []int{-1}},
+		{Name: "notes", Datatype: BYTES, Shape: []int{-1}},
+	},
+	flags: []string{"strict"}, maxRows: MaxBatch, maxRequestBytes: 64 << 20,
+}
+
+var fusionContract = &contract{
+	model: FusionModel, part: "fusion",
+	inputs: []Spec{
+		{Name: "task", Datatype: BYTES, Shape: []int{1}},
+		{Name: "question_embedding", Datatype: FP32, Shape: []int{1, -1}, optional: true},
+		{Name: "question_tokens", Datatype: FP32, Shape: []int{1, -1, -1}, optional: true},
+		{Name: "text_embedding", Datatype: FP32, Shape: []int{1, -1}, optional: true},
+		{Name: "text_tokens", Datatype: FP32, Shape: []int{1, -1, -1}, optional: true},
+		{Name: "image_embedding", Datatype: FP32, Shape: []int{1, -1}, optional: true},
+		{Name: "image_tokens", Datatype: FP32, Shape: []int{1, -1, -1}, optional: true},
+		{Name: "image_grid", Datatype: INT64, Shape: []int{1, 2}, optional: true},
+		{Name: "audio_embedding", Datatype: FP32, Shape: []int{1, -1}, optional: true},
+		{Name: "audio_tokens", Datatype: FP32, Shape: []int{1, -1, -1}, optional: true},
+	},
+	outputs: []Spec{
+		{Name: "answer", Datatype: BYTES, Shape: []int{-1}},
+		{Name: "probability", Datatype: FP32, Shape: []int{-1}},
+		{Name: "finding", Datatype: BYTES, Shape: []int{-1}},
+		{Name: "finding_probability", Datatype: FP32, Shape: []int{-1}},
+		{Name: "finding_threshold", Datatype: FP32, Shape: []int{-1}},
+		{Name: "finding_present", Datatype: BOOL, Shape: []int{-1}},
+		{Name: "finding_modality", Datatype: BYTES, Shape: []int{-1}},
+		{Name: "modality", Datatype: BYTES, Shape: []int{-1}},
+		{Name: "weight", Datatype: FP32, Shape: []int{-1}},
+		{Name: "entropy", Datatype: FP32, Shape: []int{-1}},
+		{Name: "attention", Datatype: FP32, Shape: []int{-1, -1}, optional: true},
+	},
+	numbers: []string{"candidates"}, maxRows: 4096, maxRequestBytes: 16 << 20,
+}
