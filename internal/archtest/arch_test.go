@@ -195,7 +195,7 @@ var owners = map[string][]string{
 	"github.com/go-audio":                 {"internal/media"},
 	"github.com/redis/go-redis":           {"internal/cache", "internal/childproc", "internal/allinone", "gateway", "cmd/gateway"},
 	"github.com/jackc/pgx":                {"internal/postgres", "internal/childproc", "migrations", "gateway", "cmd"},
-	"github.com/pressly/goose":            {"migrations"},
+	"github.com/pressly/goose":            {"migrations", "internal/postgres"},
 	"github.com/getkin/kin-openapi":       {"gateway"},
 	"github.com/prometheus/client_golang": {"internal/serve", "internal/cache", "internal/batch", "internal/wire", "gateway"},
 }
