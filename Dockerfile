@@ -44,6 +44,7 @@ FROM engine-source AS engine-cuda
 # hadolint ignore=DL3022
 COPY --from=libtorch . /opt/libtorch
 
+# hadolint ignore=DL3006
 FROM engine-${DEVICE} AS engine-build
 ENV CONSILIUM_LIBTORCH=/opt/libtorch
 RUN CGO_ENABLED=0 go run ./cmd/fetch libtorch \
