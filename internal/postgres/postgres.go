@@ -1,0 +1,114 @@
+// Package postgres stores studies, answers and reports in PostgreSQL.
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"consilium/internal/analysis"
+)
+
+// Blobs keeps the bytes of artefacts by tenant and digest. Put is durable when it returns and no error for what
+// is there already; Remove is no error for what is not.
+type Blobs interface {
+	Put(tenant, digest string, content []byte) error
+	Get(tenant, digest string) ([]byte, error)
+	Remove(tenant, digest string) error
+}
+
+// Store implements analysis.Store.
+type Store struct {
+	pool  *pgxpool.Pool
+	blobs Blobs
+}
+
+var _ analysis.Store = (*Store)(nil)
+
+// connectTimeout bounds the making of one connection: a database that is down costs a request this much.
+const connectTimeout = 3 * time.Second
+
+// Open returns a store on a database whose schema is migrated. Connections are made when they are needed.
+func Open(ctx context.Context, url string, blobs Blobs) (*Store, error) {
+	config, err := pgxpool.ParseConfig(url)
+	if err != nil {
+		return nil, errors.New("read the database's address: it is not a PostgreSQL connection string") // the cause may quote the password
+	}
+	config.ConnConfig.ConnectTimeout = connectTimeout
+	pool, err := pgxpool.NewWithConfig(ctx, config)
+	if err != nil {
+		return nil, fmt.Errorf("open the database: %w", err)
+	}
+	return &Store{pool: pool, blobs: blobs}, nil
+}
+
+// Close waits for the calls in progress and closes every connection.
+func (s *Store) Close() { s.pool.Close() }
+
+// Ready returns an error unless the database answers.
+func (s *Store) Ready(ctx context.Context) error {
+	return failure("reach the database", s.pool.Ping(ctx))
+}
+
+// inTx runs f in a transaction that is committed if f returns nil and rolled back otherwise.
+func (s *Store) inTx(ctx context.Context, doing string, f func(pgx.Tx) error) error {
+	return failure(doing, pgx.BeginFunc(ctx, s.pool, f))
+}
+
+// tenantOf returns the context's tenant. A call without one is a bug of ours, never a look at everything.
+func tenantOf(ctx context.Context) (string, error) {
+	if tenant := analysis.Tenant(ctx); tenant != "" {
+		return tenant, nil
+	}
+	return "", errors.New("storage was called without a tenant")
+}
+
+// newID returns a UUID of version 7, which sorts by time.
+func newID() (string, error) {
+	id, err := uuid.NewV7()
+	if err != nil {
+		return "", fmt.Errorf("make an id: %w", err)
+	}
+	return id.String(), nil
+}
+
+// The names that SQLSTATE has for what callers must tell apart.
+const (
+	foreignKeyViolation = "23503"
+	uniqueViolation     = "23505"
+)
+
+// violates reports whether err is a violation of the kind state, of the named constraint if one is named.
+func violates(err error, state, constraint string) bool {
+	var pg *pgconn.PgError
+	return errors.As(err, &pg) && pg.Code == state && (constraint == "" || pg.ConstraintName == constraint)
+}
+
+// failure gives err a code: what already has one keeps it, a database that cannot be reached is Unavailable.
+func failure(doing string, err error) error {
+	var coded *analysis.Error
+	var pg *pgconn.PgError
+	var scan pgx.ScanArgError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &coded), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return err
+	case errors.As(err, &pg):
+		switch pg.Code[:2] {
+		case "08", "53", "57": // connection, resources, operator intervention
+		default:
+			return fmt.Errorf("%s: %w", doing, err)
+		}
+	case errors.Is(err, pgx.ErrNoRows), errors.As(err, &scan):
+		return fmt.Errorf("%s: %w", doing, err)
+	}
+	// What is neither from the server nor from the caller happened on the way to the server.
+	return &analysis.Error{Code: analysis.Unavailable, Message: "the database is not available", Err: fmt.Errorf("%s: %w", doing, err)}
+}

@@ -1,0 +1,176 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"consilium/internal/analysis"
+	"consilium/internal/blob"
+)
+
+// uploadAttempts is how often an upload starts over because a deletion took bytes that it has in common.
+const uploadAttempts = 5
+
+// CreateStudy implements analysis.Store.
+func (s *Store) CreateStudy(ctx context.Context, study *analysis.Study, contents [][]byte) error {
+	tenant, err := tenantOf(ctx)
+	if err != nil {
+		return err
+	}
+	if len(contents) != len(study.Artefacts) {
+		return fmt.Errorf("store a study: %d contents for %d artefacts", len(contents), len(study.Artefacts))
+	}
+	if study.ID, err = newID(); err != nil {
+		return err
+	}
+	for i := range study.Artefacts {
+		a := &study.Artefacts[i]
+		if a.ID, err = newID(); err != nil {
+			return err
+		}
+		a.SHA256, a.Bytes = blob.Digest(contents[i]), int64(len(contents[i]))
+	}
+	unique := distinct(contents)
+	for range uploadAttempts {
+		if err = s.createStudy(ctx, tenant, study, unique); !errors.Is(err, errReclaimed) {
+			break
+		}
+	}
+	if err == nil {
+		return nil
+	}
+	digests := make([]string, len(unique))
+	for i, c := range unique {
+		digests[i] = c.digest
+	}
+	return errors.Join(err, s.reclaim(ctx, tenant, digests))
+}
+
+func (s *Store) createStudy(ctx context.Context, tenant string, study *analysis.Study, contents []content) error {
+	if err := s.announce(ctx, tenant, contents); err != nil {
+		return err
+	}
+	return s.inTx(ctx, "store a study", func(tx pgx.Tx) error {
+		if err := s.hold(ctx, tx, tenant, contents); err != nil {
+			return err
+		}
+		labels := study.Labels
+		if labels == nil {
+			labels = map[string]string{}
+		}
+		err := tx.QueryRow(ctx, `INSERT INTO studies (tenant_id, id, title, accession, labels)
+			VALUES ($1, $2, $3, NULLIF($4, ''), $5) RETURNING created_at`,
+			tenant, study.ID, study.Title, study.Accession, labels).Scan(&study.CreatedAt)
+		if violates(err, uniqueViolation, "studies_accession") {
+			return &analysis.Error{Code: analysis.Conflict, Field: "metadata.accession", Message: "another study has this accession", Value: study.Accession}
+		}
+		if err != nil {
+			return err
+		}
+		batch := &pgx.Batch{}
+		for i, a := range study.Artefacts {
+			batch.Queue("INSERT INTO artefacts (tenant_id, study_id, id, position, modality, media_type, sha256) VALUES ($1, $2, $3, $4, $5, $6, $7)",
+				tenant, study.ID, a.ID, i, a.Modality, a.MediaType, a.SHA256)
+		}
+		return tx.SendBatch(ctx, batch).Close()
+	})
+}
+
+// Study implements analysis.Store.
+func (s *Store) Study(ctx context.Context, id string) (*analysis.Study, error) {
+	studies, err := s.studies(ctx, "id = $2 AND $3 = 1", id, 1)
+	if err != nil {
+		return nil, err
+	}
+	if len(studies) == 0 {
+		return nil, noStudy(id)
+	}
+	return &studies[0], nil
+}
+
+// Studies implements analysis.Store.
+func (s *Store) Studies(ctx context.Context, page analysis.Page) ([]analysis.Study, error) {
+	return s.studies(ctx, "($2 = '' OR id < NULLIF($2, '')::uuid) ORDER BY id DESC LIMIT $3", page.After, page.Limit)
+}
+
+func noStudy(id string) error {
+	return &analysis.Error{Code: analysis.NotFound, Field: "study_id", Message: "no such study", Value: id}
+}
+
+// studies returns the tenant's studies that match where, which knows $2 and $3, with their artefacts.
+func (s *Store) studies(ctx context.Context, where, id string, limit int) ([]analysis.Study, error) {
+	tenant, err := tenantOf(ctx)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := s.pool.Query(ctx, `SELECT id, title, coalesce(accession, ''), labels, created_at
+		FROM studies WHERE tenant_id = $1 AND `+where, tenant, id, limit)
+	if err != nil {
+		return nil, failure("read studies", err)
+	}
+	studies, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (study analysis.Study, err error) {
+		study.Artefacts = []analysis.Artefact{}
+		err = row.Scan(&study.ID, &study.Title, &study.Accession, &study.Labels, &study.CreatedAt)
+		return study, err
+	})
+	if err != nil {
+		return nil, failure("read studies", err)
+	}
+	ids, positions := make([]string, len(studies)), map[string]int{}
+	for i := range studies {
+		ids[i], positions[studies[i].ID] = studies[i].ID, i
+	}
+	return studies, s.eachArtefact(ctx, tenant, "study_id = ANY($2)", ids, func(studyID string, a analysis.Artefact) {
+		study := &studies[positions[studyID]]
+		study.Artefacts = append(study.Artefacts, a)
+	})
+}
+
+// eachArtefact calls f with the artefacts that match where, which knows $2, in their order within a study.
+func (s *Store) eachArtefact(ctx context.Context, tenant, where string, ids []string, f func(studyID string, a analysis.Artefact)) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	rows, err := s.pool.Query(ctx, `SELECT study_id, id, modality, media_type, bytes, sha256
+		FROM artefacts JOIN blobs USING (tenant_id, sha256) WHERE tenant_id = $1 AND `+where+` ORDER BY study_id, position`, tenant, ids)
+	if err != nil {
+		return failure("read artefacts", err)
+	}
+	var studyID string
+	var a analysis.Artefact
+	_, err = pgx.ForEachRow(rows, []any{&studyID, &a.ID, &a.Modality, &a.MediaType, &a.Bytes, &a.SHA256}, func() error {
+		f(studyID, a)
+		return nil
+	})
+	return failure("read artefacts", err)
+}
+
+// DeleteStudy implements analysis.Store.
+func (s *Store) DeleteStudy(ctx context.Context, id string) error {
+	tenant, err := tenantOf(ctx)
+	if err != nil {
+		return err
+	}
+	var digests []string
+	err = s.inTx(ctx, "delete a study", func(tx pgx.Tx) error {
+		rows, err := tx.Query(ctx, "SELECT DISTINCT sha256 FROM artefacts WHERE tenant_id = $1 AND study_id = $2 ORDER BY sha256", tenant, id)
+		if err != nil {
+			return err
+		}
+		if digests, err = pgx.CollectRows(rows, pgx.RowTo[string]); err != nil {
+			return err
+		}
+		tag, err := tx.Exec(ctx, "DELETE FROM studies WHERE tenant_id = $1 AND id = $2", tenant, id)
+		if err == nil && tag.RowsAffected() == 0 {
+			return noStudy(id)
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return s.reclaim(ctx, tenant, digests)
+}
