@@ -12,12 +12,12 @@ import (
 // maxNotes bounds the notes of one artefact.
 const maxNotes = 64
 
-// packFeatures makes the outputs that r wants of the features of want artefacts.
+// packFeatures makes the outputs that r wants of the features of want artefacts, at least one.
 func packFeatures(r *request, c *contract, features []*analysis.Features, want int) ([]Tensor, error) {
 	if len(features) != want {
 		return nil, fmt.Errorf("the %s made %d features of %d inputs", c.part, len(features), want)
 	}
-	n, longest := len(features), 0
+	longest := 0
 	for i, f := range features {
 		if f.Modality != c.modality {
 			return nil, fmt.Errorf("the %s made %s features", c.part, f.Modality)
@@ -30,74 +30,58 @@ func packFeatures(r *request, c *contract, features []*analysis.Features, want i
 		}
 		longest = max(longest, f.TokenCount)
 	}
-	dim, tokenDim := 0, 0
-	if n > 0 {
-		dim, tokenDim = len(features[0].Vector), features[0].TokenDim
-	}
 	var outputs []Tensor
-	add := func(name string, make func() (Tensor, error)) error {
-		if !r.wants(name) {
-			return nil
-		}
-		t, err := make()
-		t.Name = name
-		outputs = append(outputs, t)
-		return err
-	}
-	makers := map[string]func() (Tensor, error){
-		"embedding": func() (Tensor, error) {
-			values := make([]float32, 0, n*dim)
-			for _, f := range features {
-				values = append(values, f.Vector...)
-			}
-			return floats("", values, n, dim), nil
-		},
-		"tokens": func() (Tensor, error) {
-			values := make([]float32, n*longest*tokenDim)
-			for i, f := range features {
-				copy(values[i*longest*tokenDim:], f.Tokens)
-			}
-			return floats("", values, n, longest, tokenDim), nil
-		},
-		"lengths": func() (Tensor, error) {
-			values := make([]int64, n)
-			for i, f := range features {
-				values[i] = int64(f.TokenCount)
-			}
-			return ints("", values, n), nil
-		},
-		"grid": func() (Tensor, error) {
-			values := make([]int64, 0, 2*n)
-			for _, f := range features {
-				values = append(values, int64(f.Rows), int64(f.Cols))
-			}
-			return ints("", values, n, 2), nil
-		},
-		"seconds": func() (Tensor, error) {
-			values := make([]float32, n)
-			for i, f := range features {
-				values[i] = float32(f.Seconds)
-			}
-			return floats("", values, n), nil
-		},
-		"notes": func() (Tensor, error) {
-			values := make([][]byte, n)
-			for i, f := range features {
-				text, err := json.Marshal(orEmpty(f.Notes))
-				if err != nil {
-					return Tensor{}, fmt.Errorf("write the notes: %w", err)
-				}
-				values[i] = text
-			}
-			return byteStrings("", values), nil
-		},
-	}
 	for _, spec := range c.outputs {
-		if err := add(spec.Name, makers[spec.Name]); err != nil {
+		if !r.wants(spec.Name) {
+			continue
+		}
+		t, err := packOutput(spec.Name, features, longest)
+		if err != nil {
 			return nil, err
 		}
+		outputs = append(outputs, t)
 	}
 	return outputs, nil
+}
+
+// packOutput makes the named output of features, whose tokens are padded with zeros to longest.
+func packOutput(name string, features []*analysis.Features, longest int) (Tensor, error) {
+	n, dim, tokenDim := len(features), len(features[0].Vector), features[0].TokenDim
+	switch name {
+	case "embedding":
+		values := make([]float32, 0, n*dim)
+		for _, f := range features {
+			values = append(values, f.Vector...)
+		}
+		return floats(name, values, n, dim), nil
+	case "tokens":
+		values := make([]float32, n*longest*tokenDim)
+		for i, f := range features {
+			copy(values[i*longest*tokenDim:], f.Tokens)
+		}
+		return floats(name, values, n, longest, tokenDim), nil
+	case "lengths":
+		return ints(name, column(features, func(f *analysis.Features) int64 { return int64(f.TokenCount) }), n), nil
+	case "grid":
+		values := make([]int64, 0, 2*n)
+		for _, f := range features {
+			values = append(values, int64(f.Rows), int64(f.Cols))
+		}
+		return ints(name, values, n, 2), nil
+	case "seconds":
+		return floats(name, column(features, func(f *analysis.Features) float32 { return float32(f.Seconds) }), n), nil
+	case "notes":
+		values := make([][]byte, n)
+		for i, f := range features {
+			text, err := json.Marshal(orEmpty(f.Notes))
+			if err != nil {
+				return Tensor{}, fmt.Errorf("write the notes: %w", err)
+			}
+			values[i] = text
+		}
+		return byteStrings(name, values), nil
+	}
+	return Tensor{}, fmt.Errorf("no output %s can be made of features", name)
 }
 
 // encode has items encoded in as many requests as MaxBatch and the size of a request make necessary.

@@ -3,8 +3,6 @@ package wire
 import (
 	"context"
 	"fmt"
-	"net/http"
-	"strconv"
 	"sync"
 	"time"
 
@@ -56,14 +54,4 @@ func (r *readiness) check(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-}
-
-func writeAnswer(w http.ResponseWriter, body []byte, headerLength int) {
-	w.Header().Set("Content-Type", "application/json")
-	if headerLength >= 0 {
-		w.Header().Set("Content-Type", "application/octet-stream")
-		w.Header().Set(headerLengthField, strconv.Itoa(headerLength))
-	}
-	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
-	_, _ = w.Write(body) // the caller is gone; there is nobody left to tell
 }

@@ -8,6 +8,7 @@ import (
 	"math"
 	"net/http"
 	"slices"
+	"strconv"
 
 	"consilium/internal/analysis"
 )
@@ -205,7 +206,18 @@ func (s *server) infer(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// outputForm reads which outputs are wanted as binary data: byName where the request says so, else byDefault.
+// writeAnswer writes the body that assemble made.
+func writeAnswer(w http.ResponseWriter, body []byte, headerLength int) {
+	w.Header().Set("Content-Type", "application/json")
+	if headerLength >= 0 {
+		w.Header().Set("Content-Type", "application/octet-stream")
+		w.Header().Set(headerLengthField, strconv.Itoa(headerLength))
+	}
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	_, _ = w.Write(body) // the caller is gone; there is nobody left to tell
+}
+
+// outputForm reads which outputs are wanted as binary data: byName says it where the request does, else byDefault.
 func (s *server) outputForm(m *message) (byDefault bool, byName map[string]bool, err error) {
 	byDefault, _, err = m.Parameters.flag("binary_data_output")
 	if err != nil {
@@ -271,6 +283,9 @@ func (s *server) readRequest(w http.ResponseWriter, r *http.Request) (*message, 
 		return nil, nil, invalid(err)
 	}
 	for i := range inputs {
+		if inputs[i].Shape[0] == 0 {
+			return nil, nil, analysis.Invalid(inputs[i].Name, "holds nothing")
+		}
 		if err := inputs[i].checkFinite(); err != nil {
 			return nil, nil, invalid(err)
 		}
