@@ -63,7 +63,7 @@ var visionContract = &contract{
 		{Name: "grid", Datatype: INT64, Shape: []int{-1, 2}},
 		{Name: "notes", Datatype: BYTES, Shape: []int{-1}},
 	},
-	maxRows: MaxBatch, maxRequestBytes: 64 << 20,
+	maxRows: MaxBatch, maxRequestBytes: 68 << 20,
 }
 
 var audioContract = &contract{
@@ -76,7 +76,7 @@ var audioContract = &contract{
 		{Name: "seconds", Datatype: FP32, Shape: []int{-1}},
 		{Name: "notes", Datatype: BYTES, Shape: []int{-1}},
 	},
-	flags: []string{"strict"}, maxRows: MaxBatch, maxRequestBytes: 64 << 20,
+	flags: []string{"strict"}, maxRows: MaxBatch, maxRequestBytes: 68 << 20,
 }
 
 var fusionContract = &contract{

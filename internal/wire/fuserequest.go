@@ -1,8 +1,6 @@
 package wire
 
-import (
-	"consilium/internal/analysis"
-)
+import "consilium/internal/analysis"
 
 // role is one set of features of a fusion's request, by the prefix of its tensors' names.
 type role struct {
@@ -18,13 +16,20 @@ var roles = []role{
 	{"audio", analysis.Audio, func(r *analysis.FuseRequest) **analysis.Features { return &r.Audio }},
 }
 
-// packFuseRequest makes the inputs of a request.
-func packFuseRequest(request *analysis.FuseRequest) []Tensor {
+// packFuseRequest makes the inputs of a request. Features that contradict themselves are InvalidArgument here
+// already: the other side could only say it about tensors.
+func packFuseRequest(request *analysis.FuseRequest) ([]Tensor, error) {
 	inputs := []Tensor{byteStrings("task", [][]byte{[]byte(request.Task)})}
 	for _, role := range roles {
 		f := *role.of(request)
 		if f == nil {
 			continue
+		}
+		if err := f.Check(); err != nil {
+			return nil, analysis.Invalid(role.prefix, "%v", err)
+		}
+		if f.Modality != role.modality {
+			return nil, analysis.Invalid(role.prefix, "want %s features, found %s", role.modality, f.Modality)
 		}
 		inputs = append(inputs,
 			floats(role.prefix+"_embedding", f.Vector, 1, len(f.Vector)),
@@ -33,7 +38,7 @@ func packFuseRequest(request *analysis.FuseRequest) []Tensor {
 			inputs = append(inputs, ints("image_grid", []int64{int64(f.Rows), int64(f.Cols)}, 1, 2))
 		}
 	}
-	return inputs
+	return inputs, nil
 }
 
 // unpackFuseRequest is the inverse of packFuseRequest. What contradicts itself is InvalidArgument.
@@ -63,7 +68,7 @@ func unpackFuseRequest(r *request) (*analysis.FuseRequest, error) {
 			f.Rows, f.Cols = int(grid.Ints[0]), int(grid.Ints[1])
 		}
 		if err := f.Check(); err != nil {
-			return nil, analysis.Invalid(role.prefix, "%s", clip(err.Error()))
+			return nil, analysis.Invalid(role.prefix, "%v", err)
 		}
 		*role.of(request) = f
 	}

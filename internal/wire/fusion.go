@@ -38,7 +38,10 @@ func NewFusionServer(fuser analysis.Fuser, info ModelInfo) http.Handler {
 
 // Fuse implements analysis.Fuser, with BadUpstream and Unavailable as for TextEncoder.
 func (f *Fuser) Fuse(ctx context.Context, request *analysis.FuseRequest) (*analysis.Result, error) {
-	inputs := packFuseRequest(request)
+	inputs, err := packFuseRequest(request)
+	if err != nil {
+		return nil, err
+	}
 	outputs, digest, err := f.infer(ctx, parameters{"candidates": request.Candidates}, inputs)
 	if err != nil {
 		return nil, err

@@ -286,9 +286,6 @@ func (s *server) readRequest(w http.ResponseWriter, r *http.Request) (*message, 
 		if inputs[i].Shape[0] == 0 {
 			return nil, nil, analysis.Invalid(inputs[i].Name, "holds nothing")
 		}
-		if err := inputs[i].checkFinite(); err != nil {
-			return nil, nil, invalid(err)
-		}
 	}
 	return m, inputs, nil
 }

@@ -1,0 +1,91 @@
+package wire
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"regexp"
+	"time"
+
+	"consilium/internal/analysis"
+	"consilium/internal/serve"
+)
+
+// Settings are what a process that serves one model can be told.
+type Settings struct {
+	serve.Config
+	// Device runs the model: cpu, cuda or cuda:N.
+	Device string `env:"DEVICE" envDefault:"cpu"`
+}
+
+var deviceName = regexp.MustCompile(`^(cpu|cuda(:[0-9]{1,2})?)$`)
+
+// Validate returns every mistake of the settings that parsing cannot see.
+func (s *Settings) Validate() error {
+	err := s.Config.Validate()
+	if !deviceName.MatchString(s.Device) {
+		err = errors.Join(err, fmt.Errorf("%sDEVICE: want cpu, cuda or cuda:N, found %q", serve.Prefix, s.Device))
+	}
+	return err
+}
+
+// Service is a model with its life: an implementation of one of package analysis's interfaces.
+type Service interface {
+	// Digest returns the digest of the weights.
+	Digest() string
+	// Probe compares a real forward pass with a stored result.
+	Probe(ctx context.Context) error
+	// Close frees the model; calls in progress end first.
+	Close() error
+}
+
+// Process is a program that serves one model, as its main sees it.
+type Process struct {
+	Name   string
+	Listen string // the address when no setting says otherwise
+	Args   []string
+	Getenv func(string) string
+	Stdout io.Writer // gets the address as one line, for whoever starts the process with port 0
+	Stderr io.Writer // gets the log
+}
+
+// Run is the body of the programs that serve one model: it reads the settings, opens the service, has it pass its
+// probe, and serves the handler that goes with it, and /metrics, until ctx ends.
+func Run[S Service](ctx context.Context, p Process, open func(Settings) (S, error), handler func(S, ModelInfo) http.Handler) (err error) {
+	if len(p.Args) > 0 {
+		return fmt.Errorf("want no arguments, found %q: the settings are environment variables", p.Args)
+	}
+	settings := Settings{Config: serve.Config{Listen: p.Listen}}
+	if err := serve.Load(p.Getenv, &settings); err != nil {
+		return err
+	}
+	log := serve.NewLogger(p.Stderr, settings.Config, p.Name)
+	start := time.Now()
+	service, err := open(settings)
+	if err != nil {
+		return fmt.Errorf("open the model: %w", err)
+	}
+	defer func() {
+		if e := service.Close(); e != nil {
+			err = errors.Join(err, fmt.Errorf("close the model: %w", e))
+		}
+	}()
+	if err := service.Probe(ctx); err != nil {
+		return fmt.Errorf("probe the model: %w", err)
+	}
+	log.Info("model is ready", "digest", service.Digest(), "device", settings.Device, "seconds", time.Since(start).Seconds())
+
+	observer := serve.NewObserver(p.Name, log, func(w http.ResponseWriter, _ *http.Request) {
+		writeFault(w, analysis.Errorf(analysis.Internal, "the %s failed", p.Name))
+	})
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", observer.Metrics())
+	mux.Handle("/", handler(service, ModelInfo{Digest: service.Digest(), Probe: service.Probe, Log: log}))
+	err = serve.Run(ctx, settings.Config, observer.Wrap(mux), log, func(address net.Addr) {
+		fmt.Fprintf(p.Stdout, "http://%s\n", address)
+	})
+	return errors.Join(err, observer.Close())
+}
