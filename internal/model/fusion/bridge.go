@@ -56,7 +56,7 @@ func newBridge(a *tensor.Arena, p *tensor.Params, c Config) *bridge {
 func (b *bridge) embed(a *tensor.Arena, m int, tokens tensor.T) tensor.T {
 	x := b.project[m].Forward(a, b.norm[m].Forward(a, tokens)) // (B, S, D)
 	x = a.Add(x, a.Select(b.kind, 0, int64(m)))
-	if m != image {
+	if m != Image {
 		return x
 	}
 	g := a.Size(b.row, 0)

@@ -44,10 +44,12 @@ func categorical(a *tensor.Arena, logits tensor.T) tensor.T {
 }
 
 // binary returns the normalised entropy (B), averaged over the labels that judged (B, F) selects, of the finding
-// logits (B, F).
+// logits (B, F); 1 where nothing is judged.
 func binary(a *tensor.Arena, logits, judged tensor.T) tensor.T {
 	p := a.Clamp(a.Sigmoid(logits), 1e-6, 1-1e-6)
 	q := a.AddScalar(a.Neg(p), 1)
 	h := a.DivScalar(a.Neg(a.Add(a.Mul(p, a.Log(p)), a.Mul(q, a.Log(q)))), math.Ln2) // (B, F)
-	return a.Div(a.Sum(a.Mul(h, judged), false, 1), a.AddScalar(a.Sum(judged, false, 1), 1e-6))
+	count := a.Sum(judged, false, 1)
+	mean := a.Div(a.Sum(a.Mul(h, judged), false, 1), a.Clamp(count, 1, math.Inf(1)))
+	return a.Add(mean, a.AddScalar(a.Neg(a.Clamp(count, 0, 1)), 1))
 }

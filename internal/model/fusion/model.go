@@ -16,9 +16,9 @@ import (
 
 // The modalities in tensor order.
 const (
-	text = iota
-	image
-	audio
+	Text = iota
+	Image
+	Audio
 	modalities
 )
 
@@ -173,7 +173,7 @@ func (m *Model) Forward(a *tensor.Arena, in Batch) Output {
 	bias := a.Add(a.Cat(1, biases...), absent(a, shown)) // (B, S)
 	decoded, weights := m.decoder.forward(a, queries, queryMask, memory, attentionBias(a, bias))
 	out.Logits = m.head(a, in, decoded)
-	if lengths[image] > 0 {
+	if lengths[Image] > 0 {
 		out.Attention = imageAttention(a, in, weights, lengths)
 	}
 	return out
@@ -185,7 +185,7 @@ func (m *Model) queries(a *tensor.Arena, in Batch) (queries, mask tensor.T, b in
 	if in.Question.Values.Defined() {
 		b = a.Size(in.Question.Values, 0)
 		first := a.Expand(a.Unsqueeze(m.answerQuery, 0), b, 1, d)
-		queries = a.Cat(1, first, m.bridge.embed(a, text, in.Question.Values)) // (B, 1+T, D)
+		queries = a.Cat(1, first, m.bridge.embed(a, Text, in.Question.Values)) // (B, 1+T, D)
 		return queries, attentionBias(a, absent(a, a.Cat(1, a.Ones(b, 1), in.Question.Mask))), b
 	}
 	for _, g := range []Tokens{in.Text, in.Image, in.Audio} {
@@ -215,7 +215,7 @@ func (m *Model) entropy(a *tensor.Arena, in Batch, logits tensor.T, b int64) ten
 
 // judged is 1 for the findings whose modality the batch has, (B, F).
 func (m *Model) judged(a *tensor.Arena, in Batch, b int64) tensor.T {
-	masks := map[string]Tokens{names[text]: in.Text, names[image]: in.Image, names[audio]: in.Audio}
+	masks := map[string]Tokens{names[Text]: in.Text, names[Image]: in.Image, names[Audio]: in.Audio}
 	columns := make([]tensor.T, len(m.config.Findings))
 	for i, f := range m.config.Findings {
 		if t := masks[f.Modality]; t.Mask.Defined() {
@@ -247,6 +247,6 @@ func imageAttention(a *tensor.Arena, in Batch, weights tensor.T, lengths [modali
 	if in.Question.Values.Defined() {
 		w = a.Narrow(w, 1, 0, 1) // the answer's query; the others are the question's words
 	}
-	w = a.Narrow(a.Mean(w, false, 1), 1, lengths[text], lengths[image]) // (B, G*G)
+	w = a.Narrow(a.Mean(w, false, 1), 1, lengths[Text], lengths[Image]) // (B, G*G)
 	return a.Div(w, a.AddScalar(a.Sum(w, true, 1), 1e-9))
 }

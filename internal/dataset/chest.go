@@ -1,0 +1,85 @@
+package dataset
+
+import (
+	"encoding/csv"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// Radiograph is one chest radiograph with its labels and what the record says.
+type Radiograph struct {
+	ID, Path, Split string
+	Labels          []string
+	View, Age, Sex  string
+}
+
+// Record is the note that stands beside the radiograph: what the record knows without looking at the picture.
+func (r Radiograph) Record() string {
+	parts := []string{"Chest radiograph"}
+	if r.View != "" {
+		parts = append(parts, r.View+" view")
+	}
+	patient := "patient"
+	switch r.Sex {
+	case "M":
+		patient = "man"
+	case "F":
+		patient = "woman"
+	}
+	if r.Age != "" {
+		patient = strings.TrimSuffix(r.Age, ".0") + " year old " + patient
+	}
+	return strings.Join(append(parts, patient), ", ") + "."
+}
+
+// Has reports whether the radiograph carries the label.
+func (r Radiograph) Has(label string) bool {
+	for _, l := range r.Labels {
+		if l == label {
+			return true
+		}
+	}
+	return false
+}
+
+// ReadChest reads the rows of folder/cxr/metadata.csv that come from NIH ChestX-ray14 (Wang et al. 2017), whose use is
+// unrestricted, keyed by split. The other source of that table is left out: its pictures differ from these in more
+// than the disease, and most of them forbid commercial use.
+func ReadChest(folder string) (map[string][]Radiograph, error) {
+	path := filepath.Join(folder, "cxr", "metadata.csv")
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("read chest radiographs: %w", err)
+	}
+	defer f.Close()
+	rows, err := csv.NewReader(f).ReadAll()
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", path, err)
+	}
+	if len(rows) < 2 {
+		return nil, fmt.Errorf("read %s: no rows", path)
+	}
+	column := map[string]int{}
+	for i, name := range rows[0] {
+		column[name] = i
+	}
+	for _, name := range []string{"id", "file", "source_dataset", "split", "labels", "view", "age", "sex"} {
+		if _, ok := column[name]; !ok {
+			return nil, fmt.Errorf("read %s: no column %q", path, name)
+		}
+	}
+	out := map[string][]Radiograph{}
+	for _, row := range rows[1:] {
+		get := func(name string) string { return row[column[name]] }
+		if !strings.HasPrefix(get("source_dataset"), "NIH") {
+			continue
+		}
+		out[get("split")] = append(out[get("split")], Radiograph{
+			ID: get("id"), Path: filepath.Join(folder, "cxr", get("file")), Split: get("split"),
+			Labels: strings.Split(get("labels"), "|"), View: get("view"), Age: get("age"), Sex: get("sex"),
+		})
+	}
+	return out, nil
+}

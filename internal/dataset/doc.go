@@ -1,0 +1,2 @@
+// Package dataset reads the labelled sets that models are trained and measured on.
+package dataset
