@@ -1,0 +1,114 @@
+package eval
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"sort"
+	"strings"
+	"time"
+
+	"consilium/internal/analysis"
+)
+
+// Models are the models under measurement, as services.
+type Models struct {
+	Text   analysis.TextEncoder
+	Vision analysis.VisionEncoder
+	Audio  analysis.AudioEncoder
+	Fuser  analysis.Fuser
+}
+
+// Env is what a measurement reads.
+type Env struct {
+	Models Models
+	// EasyVQA holds train/ and test/ of the easy-VQA set.
+	EasyVQA string
+	// EasyVQATest, if not "", is another folder to take the test split from.
+	EasyVQATest string
+	// Data is the folder of radiographs and sounds, "" if there is none.
+	Data string
+	// Out takes progress.
+	Out io.Writer
+}
+
+// ErrNoData is wrapped by the error of a measurement whose data is missing.
+type ErrNoData struct{ Set string }
+
+func (e *ErrNoData) Error() string {
+	return fmt.Sprintf("%s needs the data folder that CONSILIUM_DATA names", e.Set)
+}
+
+// Measurement is one thing that can be measured.
+type Measurement struct {
+	Name  string
+	About string // what is measured, on what, and what the floor is
+	Run   func(ctx context.Context, e Env) ([]Figure, error)
+}
+
+// Measurements are all that there are, in the order of the report.
+var Measurements = []Measurement{
+	{"easy-vqa", "Questions about pictures, the official test split. Floor: the most frequent training answer to the same question, without the picture.", easyVQA},
+	{"digits-audio", "Spoken digits. Floor: always the same digit.", digitsAudio},
+	{"cough", "Cough against environmental sounds, the test split. Floor: chance.", coughs},
+	{"findings", "Chest radiographs of NIH ChestX-ray14, the test split by patient; labels are text-mined, and every film with a finding here carries the label Pneumonia, so a label is told from films without any finding as much as from other findings. Floor: chance.", findings},
+}
+
+// Find returns the named measurements, or all of them for no names.
+func Find(names []string) ([]Measurement, error) {
+	if len(names) == 0 {
+		return Measurements, nil
+	}
+	var out []Measurement
+	for _, name := range names {
+		found := false
+		for _, m := range Measurements {
+			if m.Name == name {
+				out, found = append(out, m), true
+			}
+		}
+		if !found {
+			known := make([]string, len(Measurements))
+			for i, m := range Measurements {
+				known[i] = m.Name
+			}
+			sort.Strings(known)
+			return nil, fmt.Errorf("unknown measurement %q, want one of %s", name, strings.Join(known, ", "))
+		}
+	}
+	return out, nil
+}
+
+// timed stamps the seconds since start on each figure.
+func timed(start time.Time, figures []Figure) []Figure {
+	for i := range figures {
+		figures[i].Seconds = time.Since(start).Seconds()
+	}
+	return figures
+}
+
+// Table writes the figures as aligned text.
+func Table(w io.Writer, figures []Figure) {
+	fmt.Fprintf(w, "%-14s %-26s %8s %8s %7s %8s\n", "name", "metric", "value", "floor", "n", "seconds")
+	for _, f := range figures {
+		fmt.Fprintf(w, "%-14s %-26s %8.4f %8.4f %7d %8.1f\n", f.Name, f.Metric, f.Value, f.Floor, f.N, f.Seconds)
+	}
+}
+
+// Markdown writes docs/results.md.
+func Markdown(w io.Writer, figures []Figure) {
+	fmt.Fprint(w, "# Results\n\nWritten by `bin/consilium eval`; do not edit. No test case was seen in training or in choosing anything.\n")
+	for _, m := range Measurements {
+		wrote := false
+		for _, f := range figures {
+			if f.Name != m.Name {
+				continue
+			}
+			if !wrote {
+				fmt.Fprintf(w, "\n## %s\n\n%s\n\n| metric | value | floor | cases |\n| --- | ---: | ---: | ---: |\n", m.Name, m.About)
+				wrote = true
+			}
+			fmt.Fprintf(w, "| %s | %.4f | %.4f | %d |\n", f.Metric, f.Value, f.Floor, f.N)
+		}
+	}
+}

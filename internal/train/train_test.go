@@ -1,0 +1,132 @@
+package train
+
+import (
+	"math"
+	"strings"
+	"testing"
+
+	"consilium/internal/tensor"
+)
+
+func do(t *testing.T, fn func(a *tensor.Arena) error) error {
+	t.Helper()
+	e := tensor.NewEngine(tensor.Options{Device: tensor.CPU, Threads: 1, Grad: true})
+	defer e.Close()
+	return e.Do(t.Context(), fn)
+}
+
+// TestAdamWFirstSteps compares with the update written out for one number.
+func TestAdamWFirstSteps(t *testing.T) {
+	err := do(t, func(a *tensor.Arena) error {
+		p := tensor.Random(1)
+		x := p.Get(a, "x", tensor.Constant(2), 1, 1)
+		o := NewAdamW(a, p)
+		o.ClipNorm = math.Inf(1)
+		want, m, v := 2.0, 0.0, 0.0
+		for step := 1; step <= 5; step++ {
+			g := 2 * want // of the loss x^2
+			m, v = 0.9*m+0.1*g, 0.98*v+0.02*g*g
+			update := m / (1 - math.Pow(0.9, float64(step))) / (math.Sqrt(v/(1-math.Pow(0.98, float64(step)))) + 1e-8)
+			want -= 0.1 * (update + 0.01*want)
+			if err := o.Step(a, a.Sum(a.Square(x), false), 0.1); err != nil {
+				return err
+			}
+			if got := a.Item(a.Detach(x)); math.Abs(got-want) > 1e-5 {
+				t.Errorf("step %d: x is %v, want %v", step, got, want)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestAdamWStopsAtNaN(t *testing.T) {
+	err := do(t, func(a *tensor.Arena) error {
+		p := tensor.Random(1)
+		x := p.Get(a, "good", tensor.Constant(1), 2)
+		y := p.Get(a, "bad", tensor.Constant(-1), 2)
+		o := NewAdamW(a, p)
+		err := o.Step(a, a.Add(a.Sum(x, false), a.Sum(a.Sqrt(y), false)), 0.1)
+		if err == nil || !strings.Contains(err.Error(), "bad") {
+			t.Errorf("got %v, want an error that names the parameter", err)
+		}
+		if got := a.Float32s(a.Detach(x)); got[0] != 1 {
+			t.Errorf("a parameter moved to %v", got)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestSchedule(t *testing.T) {
+	s := Schedule{Peak: 1, Warmup: 10, Total: 110}
+	for step, want := range map[int]float64{0: 0.1, 9: 1, 10: 1, 60: 0.505, 110: 0.01, 200: 0.01} {
+		if got := s.Rate(step); math.Abs(got-want) > 1e-9 {
+			t.Errorf("rate of step %d is %v, want %v", step, got, want)
+		}
+	}
+}
+
+func TestAUROCAndThreshold(t *testing.T) {
+	for name, c := range map[string]struct {
+		scores []float64
+		truth  []bool
+		want   float64
+	}{
+		"perfect":  {[]float64{0.1, 0.2, 0.8, 0.9}, []bool{false, false, true, true}, 1},
+		"reversed": {[]float64{0.9, 0.8, 0.2, 0.1}, []bool{false, false, true, true}, 0},
+		"ties":     {[]float64{0.5, 0.5, 0.5, 0.5}, []bool{false, true, false, true}, 0.5},
+		"mixed":    {[]float64{0.1, 0.4, 0.35, 0.8}, []bool{false, false, true, true}, 0.75},
+	} {
+		if got := AUROC(c.scores, c.truth); got != c.want {
+			t.Errorf("%s: AUROC %v, want %v", name, got, c.want)
+		}
+	}
+	if got := AUROC([]float64{1}, []bool{true}); !math.IsNaN(got) {
+		t.Errorf("AUROC of one class is %v, want NaN", got)
+	}
+	if got := youden([]float64{0.1, 0.2, 0.8, 0.9}, []bool{false, false, true, true}); got != 0.8 {
+		t.Errorf("threshold %v, want 0.8", got)
+	}
+}
+
+func TestPack(t *testing.T) {
+	err := do(t, func(a *tensor.Arena) error {
+		one := a.Halfs(a.Ones(1))[0]
+		s := &featureSet{Dim: 2, Rows: [][]uint16{{one, one}, {one, one, one, one, one, one}}}
+		got := s.pack(a, []int{1, -1, 0}, nil)
+		if mask := a.Float32s(got.Mask); !equal(mask, []float32{1, 1, 1, 0, 0, 0, 1, 0, 0}) {
+			t.Errorf("mask %v", mask)
+		}
+		if values := a.Float32s(got.Values); values[5] != 1 || values[6] != 0 || values[12] != 1 || values[14] != 0 {
+			t.Errorf("values %v", values)
+		}
+		if s.pack(a, []int{-1, -1}, nil).Values.Defined() {
+			t.Error("absent artefacts made a tensor")
+		}
+		all := s.pack(a, []int{1}, func() bool { return true })
+		if mask := a.Float32s(all.Mask); !equal(mask, []float32{1, 0, 0}) {
+			t.Errorf("dropping everything left the mask %v, want the first token", mask)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func equal(x, y []float32) bool {
+	if len(x) != len(y) {
+		return false
+	}
+	for i := range x {
+		if x[i] != y[i] {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,299 @@
+package train
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"image"
+	"image/png"
+	"io"
+	"math/rand/v2"
+	"os"
+
+	"github.com/disintegration/imaging"
+
+	"consilium/internal/analysis"
+	"consilium/internal/dataset"
+	"consilium/internal/dataset/sounds"
+	"consilium/internal/model/fusion"
+	"consilium/internal/tensor"
+)
+
+// digits are the answers to "what digit is spoken?", by digit.
+var digits = []string{"zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"}
+
+// soundQuestions and digitQuestions ask for what is heard.
+var (
+	digitQuestions = []string{"what digit is spoken?", "which digit do you hear?", "what number is said?", "what is being said?"}
+	soundQuestions = []string{"what sound is this?", "what do you hear?", "what makes this sound?", "what is the sound?"}
+	coughQuestions = []string{"is this a cough?", "is somebody coughing?", "do you hear a cough?"}
+)
+
+// minPositives is how many training radiographs have to carry a label before the net learns it.
+const minPositives = 20
+
+// cough is the one finding that is judged from sound.
+const cough = "Cough"
+
+// question is one training example; an index of -1 means that the modality is absent.
+type question struct {
+	text, image, audio int
+	caption            int // a text that says what the image or the sound is, for the contrastive loss
+	answer             int
+}
+
+// film is one radiograph: the indexes of its pictures (the first is the one as it is), its record and its labels.
+type film struct {
+	images []int
+	record int
+	labels []float32
+}
+
+// clip is one sound and whether it is a cough.
+type clip struct {
+	audio int
+	cough bool
+}
+
+// vqaData is everything that the recipe trains on, as features of the frozen encoders.
+type vqaData struct {
+	text, image, audio *featureSet
+	visual, heard      []question
+	val                []question // visual questions about images that no training question is about
+	films, valFilms    []film
+	coughs, others     []int // sounds
+	valSounds          []clip
+	answers            []string
+	findings           []fusion.Label
+}
+
+// texts numbers every distinct text.
+type texts struct {
+	index map[string]int
+	list  []string
+}
+
+func (t *texts) id(s string) int {
+	i, ok := t.index[s]
+	if !ok {
+		i = len(t.list)
+		t.index[s] = i
+		t.list = append(t.list, s)
+	}
+	return i
+}
+
+// loadVQA reads the sets and encodes them. Only training and validation splits are read.
+func loadVQA(ctx context.Context, o VQAOptions, engine *tensor.Engine, enc Encoders, out io.Writer) (*vqaData, error) {
+	d := &vqaData{}
+	t := &texts{index: map[string]int{}}
+	answers := &texts{index: map[string]int{}}
+
+	easy, err := dataset.ReadEasyVQA(o.EasyVQA, "train")
+	if err != nil {
+		return nil, err
+	}
+	paths, err := d.addVisual(easy, t, answers)
+	if err != nil {
+		return nil, err
+	}
+	heard, err := sounds.Read(o.Data)
+	if err != nil {
+		return nil, err
+	}
+	soundPaths := d.addHeard(heard, t, answers)
+	chest, err := dataset.ReadChest(o.Data)
+	if err != nil {
+		return nil, err
+	}
+	pictures, err := d.addChest(chest, t, len(paths), o.Seed)
+	if err != nil {
+		return nil, err
+	}
+	d.answers = answers.list
+
+	fmt.Fprintf(out, "%d visual and %d heard questions, %d answers, %d radiographs, %d findings\n",
+		len(d.visual), len(d.heard), len(d.answers), len(d.films), len(d.findings))
+	d.text, err = encodeAll(ctx, out, engine, o.Cache, "texts", len(t.list),
+		func(i int) ([]byte, error) { return []byte(t.list[i]), nil },
+		func(ctx context.Context, b []byte) (*analysis.Features, error) {
+			return one(enc.Text.EncodeText(ctx, []string{string(b)}, false))
+		})
+	if err != nil {
+		return nil, err
+	}
+	d.image, err = encodeAll(ctx, out, engine, o.Cache, "images", len(paths)+len(pictures),
+		func(i int) ([]byte, error) {
+			if i >= len(paths) {
+				return pictures[i-len(paths)], nil
+			}
+			return os.ReadFile(paths[i])
+		},
+		func(ctx context.Context, b []byte) (*analysis.Features, error) {
+			return one(enc.Vision.EncodeImage(ctx, [][]byte{b}))
+		})
+	if err != nil {
+		return nil, err
+	}
+	d.audio, err = encodeAll(ctx, out, engine, o.Cache, "sounds", len(soundPaths),
+		func(i int) ([]byte, error) { return os.ReadFile(soundPaths[i]) },
+		func(ctx context.Context, b []byte) (*analysis.Features, error) {
+			return one(enc.Audio.EncodeAudio(ctx, [][]byte{b}, false))
+		})
+	return d, err
+}
+
+func one(f []*analysis.Features, err error) (*analysis.Features, error) {
+	if err != nil {
+		return nil, err
+	}
+	return f[0], nil
+}
+
+// addVisual adds the questions about pictures and returns the pictures' paths, by index. Every twentieth picture and
+// all its questions are kept for validation.
+func (d *vqaData) addVisual(set *dataset.EasyVQA, t, answers *texts) ([]string, error) {
+	index, paths := map[int]int{}, []string{}
+	known := map[int][2]string{} // image to shape and colour, where its questions tell them
+	for _, q := range set.Questions {
+		k := known[q.Image]
+		switch q.Answer {
+		case "circle", "rectangle", "triangle":
+			k[0] = q.Answer
+		case "yes", "no":
+		default:
+			k[1] = q.Answer
+		}
+		known[q.Image] = k
+	}
+	for _, q := range set.Questions {
+		i, ok := index[q.Image]
+		if !ok {
+			i = len(paths)
+			index[q.Image] = i
+			paths = append(paths, set.Images[q.Image])
+		}
+		e := question{text: t.id(q.Text), image: i, audio: -1, caption: -1, answer: answers.id(q.Answer)}
+		if k := known[q.Image]; k[0] != "" && k[1] != "" {
+			e.caption = t.id("a " + k[1] + " " + k[0])
+		}
+		if q.Image%20 == 0 {
+			d.val = append(d.val, e)
+		} else {
+			d.visual = append(d.visual, e)
+		}
+	}
+	return paths, nil
+}
+
+// addHeard adds questions about sounds and returns the sounds' paths, by index.
+func (d *vqaData) addHeard(clips []sounds.Clip, t, answers *texts) []string {
+	var paths []string
+	for _, c := range clips {
+		if c.Split == "test" {
+			continue
+		}
+		i := len(paths)
+		paths = append(paths, c.Path)
+		if c.Split == "val" {
+			d.valSounds = append(d.valSounds, clip{audio: i, cough: c.Label == "cough"})
+			continue
+		}
+		ask, say := soundQuestions, c.Label
+		if c.IsDigit() {
+			ask, say = digitQuestions, digits[c.Digit()]
+		}
+		caption := t.id("the sound of " + say)
+		add := func(q, a string) {
+			d.heard = append(d.heard, question{text: t.id(q), image: -1, audio: i, caption: caption, answer: answers.id(a)})
+		}
+		for _, q := range ask {
+			add(q, say)
+		}
+		isCough := "no"
+		if c.Label == "cough" {
+			isCough = "yes"
+			d.coughs = append(d.coughs, i)
+		} else {
+			d.others = append(d.others, i)
+		}
+		for _, q := range coughQuestions {
+			add(q, isCough)
+		}
+	}
+	return paths
+}
+
+// addChest adds the radiographs with every label that enough of them carry, and returns the pictures to encode, whose
+// indexes begin at base: each film as it is and, for training, mirrored and cropped as well.
+func (d *vqaData) addChest(splits map[string][]dataset.Radiograph, t *texts, base int, seed uint64) ([][]byte, error) {
+	counts := map[string]int{}
+	var order []string
+	for _, r := range splits["train"] {
+		for _, l := range r.Labels {
+			if counts[l] == 0 {
+				order = append(order, l)
+			}
+			counts[l]++
+		}
+	}
+	for _, l := range order {
+		if counts[l] >= minPositives && l != "No Finding" {
+			d.findings = append(d.findings, fusion.Label{Name: l, Modality: string(analysis.Image), Threshold: 0.5})
+		}
+	}
+	d.findings = append(d.findings, fusion.Label{Name: cough, Modality: string(analysis.Audio), Threshold: 0.5})
+
+	rng := rand.New(rand.NewPCG(seed, 1))
+	var pictures [][]byte
+	for _, split := range []string{"train", "val"} {
+		for _, r := range splits[split] {
+			b, err := os.ReadFile(r.Path)
+			if err != nil {
+				return nil, err
+			}
+			f := film{images: []int{base + len(pictures)}, record: t.id(r.Record())}
+			pictures = append(pictures, b)
+			for _, l := range d.findings {
+				v := float32(0)
+				if r.Has(l.Name) {
+					v = 1
+				}
+				f.labels = append(f.labels, v)
+			}
+			if split == "val" {
+				d.valFilms = append(d.valFilms, f)
+				continue
+			}
+			for range 3 {
+				varied, err := vary(b, rng)
+				if err != nil {
+					return nil, fmt.Errorf("augment %s: %w", r.Path, err)
+				}
+				f.images = append(f.images, base+len(pictures))
+				pictures = append(pictures, varied)
+			}
+			d.films = append(d.films, f)
+		}
+	}
+	return pictures, nil
+}
+
+// vary returns the film cropped by up to an eighth, turned by up to 7 degrees and perhaps mirrored, as a PNG.
+func vary(b []byte, rng *rand.Rand) ([]byte, error) {
+	img, err := imaging.Decode(bytes.NewReader(b))
+	if err != nil {
+		return nil, err
+	}
+	img = imaging.Rotate(img, rng.Float64()*14-7, image.Black)
+	size := img.Bounds().Size()
+	w, h := size.X-rng.IntN(size.X/8+1), size.Y-rng.IntN(size.Y/8+1)
+	x, y := rng.IntN(size.X-w+1), rng.IntN(size.Y-h+1)
+	img = imaging.Crop(img, image.Rect(x, y, x+w, y+h))
+	if rng.IntN(2) == 0 {
+		img = imaging.FlipH(img)
+	}
+	var out bytes.Buffer
+	err = png.Encode(&out, imaging.Grayscale(img))
+	return out.Bytes(), err
+}
