@@ -16,11 +16,11 @@ const (
 	melWindow = SoundRate * 25 / 1000 // samples, 25 ms
 	melHop    = SoundRate * 10 / 1000 // samples, 10 ms
 	// melFFT is longer than the window so that even the narrowest, lowest band holds two bins of 15.6 Hz.
-	melFFT        = 512
-	melLow        = 60.0          // Hz
-	melHigh       = SoundRate / 2 // Hz
-	melRange      = 6.0           // decades of power below the sound's peak that are kept
-	silentDecades = -10.0         // log10 of the power under which a sound counts as silent
+	melFFT      = 512
+	melLow      = 60.0          // Hz
+	melHigh     = SoundRate / 2 // Hz
+	melRange    = 6.0           // decades of power below the sound's peak that are kept
+	silentPower = 1e-10         // at or under which a sound counts as silent
 )
 
 // LogMel returns the log-mel spectrogram of a sound at SoundRate, row-major (frames, MelBands): periodic Hann windows
@@ -40,7 +40,8 @@ func LogMel(samples []float32) (features []float32, frames int) {
 	filters, window := melFilters(), hann()
 	fft := fourier.NewFFT(melFFT)
 	in, out, power := make([]float64, melFFT), make([]complex128, melFFT/2+1), make([]float64, melFFT/2+1)
-	peak := silentDecades
+	silence := math.Log10(silentPower)
+	peak := silence
 	for f := range frames {
 		for i, v := range samples[f*melHop : f*melHop+melWindow] {
 			in[i] = float64(v) * window[i]
@@ -53,14 +54,14 @@ func LogMel(samples []float32) (features []float32, frames int) {
 			for i, w := range filter.weights {
 				sum += w * power[filter.first+i]
 			}
-			v := math.Log10(math.Max(sum, math.Pow(10, silentDecades)))
+			v := math.Log10(math.Max(sum, silentPower))
 			peak = math.Max(peak, v)
 			features = append(features, float32(v))
 		}
 	}
 	for i, v := range features {
 		features[i] = float32(math.Max(1+2*(float64(v)-peak)/melRange, -1))
-		if peak == silentDecades {
+		if peak == silence {
 			features[i] = -1
 		}
 	}

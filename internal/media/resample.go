@@ -52,6 +52,7 @@ func filterBank(rows int, ratio float64) (bank [][]float32, half int) {
 	cutoff := ratio * (1 - width/2)
 	reach := zeroCrossings / ratio // half width in input samples
 	half = int(math.Ceil(reach))
+	peak := bessel(beta)
 	bank = make([][]float32, rows+1)
 	for r := range bank {
 		filter := make([]float32, 2*half+2)
@@ -60,7 +61,7 @@ func filterBank(rows int, ratio float64) (bank [][]float32, half int) {
 		for k := range filter {
 			t := float64(k-half) - float64(r)/float64(rows)
 			if math.Abs(t) < reach {
-				values[k] = cutoff * sinc(cutoff*t) * bessel(beta*math.Sqrt(1-t*t/(reach*reach))) / bessel(beta)
+				values[k] = cutoff * sinc(cutoff*t) * bessel(beta*math.Sqrt(1-t*t/(reach*reach))) / peak
 				sum += values[k]
 			}
 		}
