@@ -2,7 +2,6 @@ package weights
 
 import (
 	"archive/zip"
-	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -14,7 +13,7 @@ import (
 
 // download fetches the package into dir with the registry's own client and returns its file.
 func (s *Source) download(ctx context.Context, dir string) (string, error) {
-	var cmd *exec.Cmd
+	var err error
 	switch s.Registry {
 	case PyPI:
 		pins := filepath.Join(dir, "requirements.txt")
@@ -28,22 +27,18 @@ func (s *Source) download(ctx context.Context, dir string) (string, error) {
 		for _, platform := range []string{"manylinux_2_28_x86_64", "manylinux_2_27_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64", "manylinux1_x86_64", "any"} {
 			args = append(args, "--platform="+platform)
 		}
-		cmd = exec.CommandContext(ctx, "python3", append(args, "--dest", dir, "--requirement", pins)...)
+		err = run(ctx, dir, "python3", append(args, "--dest=.", "--requirement", pins)...)
 	case Debian:
-		if _, err := exec.LookPath("apt-get"); err != nil {
-			return "", fmt.Errorf("this is no Debian system: %w", err)
+		pin := s.Package + "=" + s.Version
+		err = run(ctx, dir, "apt-get", "--quiet=2", "download", pin)
+		if err != nil && ctx.Err() == nil && os.Getuid() == 0 { // a fresh system has no package lists yet
+			if err = run(ctx, dir, "apt-get", "--quiet=2", "update"); err == nil {
+				err = run(ctx, dir, "apt-get", "--quiet=2", "download", pin)
+			}
 		}
-		cmd = exec.CommandContext(ctx, "apt-get", "--quiet=2", "download", s.Package+"="+s.Version)
-		cmd.Dir = dir
 	}
-	cmd.Env = append(os.Environ(), "TMPDIR="+dir) // where pip's file grows, so that it can be watched
-	var said bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &said, &said
-	if err := cmd.Run(); err != nil {
-		if ctx.Err() != nil {
-			return "", ctx.Err()
-		}
-		return "", fmt.Errorf("%s download of %s %s: %w: %s", s.Registry, s.Package, s.Version, err, lastLines(said.String(), 8))
+	if err != nil {
+		return "", fmt.Errorf("%s download of %s %s: %w", s.Registry, s.Package, s.Version, err)
 	}
 	for _, pattern := range []string{"*.whl", "*.deb"} {
 		if files, _ := filepath.Glob(filepath.Join(dir, pattern)); len(files) == 1 {
@@ -51,6 +46,22 @@ func (s *Source) download(ctx context.Context, dir string) (string, error) {
 		}
 	}
 	return "", fmt.Errorf("%s download of %s %s left no package behind", s.Registry, s.Package, s.Version)
+}
+
+// run runs a registry's client in dir, where its unfinished files lie too, so that they can be watched. Its error
+// holds the end of what the client said.
+func run(ctx context.Context, dir, program string, args ...string) error {
+	cmd := exec.CommandContext(ctx, program, args...)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "TMPDIR="+dir)
+	said, err := cmd.CombinedOutput()
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case err != nil:
+		return fmt.Errorf("%w: %s", err, lastLines(string(said), 8))
+	}
+	return nil
 }
 
 func lastLines(text string, n int) string {
