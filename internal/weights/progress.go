@@ -64,7 +64,7 @@ func (m *meter) line(have int64) {
 	have = min(have, m.total) // the client holds two copies for a moment
 	rate := float64(have) / time.Since(m.begin).Seconds()
 	text := fmt.Sprintf("%s: %s of %s, %s/s", m.label, megabytes(have), megabytes(m.total), megabytes(int64(rate)))
-	if rate > 0 {
+	if have > m.total/1000 { // before that the rate says nothing
 		left := time.Duration(float64(m.total-have) / rate * float64(time.Second))
 		text += fmt.Sprintf(", %s left", left.Round(time.Second))
 	}
