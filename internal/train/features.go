@@ -101,33 +101,34 @@ func writeGob(path string, v any) error {
 	return os.Rename(f.Name(), path)
 }
 
-// pack pads the rows with the given indexes into one batch; -1 is an absent artefact. drop, if not nil, says which
-// tokens to hide besides. If every artefact is absent the result holds no tensors.
-func (s *featureSet) pack(a *tensor.Arena, rows []int, drop func() bool) fusion.Tokens {
+// pack joins, example by example, the rows with the indexes of each part, and pads the result into one batch; -1 is an
+// absent artefact. drop, if not nil, says which tokens to hide besides. If every artefact is absent the result holds
+// no tensors.
+func (s *featureSet) pack(a *tensor.Arena, drop func() bool, parts ...[]int) fusion.Tokens {
+	examples := make([][]uint16, len(parts[0]))
 	longest := 0
-	for _, r := range rows {
-		if r >= 0 {
-			longest = max(longest, len(s.Rows[r])/s.Dim)
+	for _, rows := range parts {
+		for i, r := range rows {
+			if r >= 0 {
+				examples[i] = append(examples[i], s.Rows[r]...)
+				longest = max(longest, len(examples[i])/s.Dim)
+			}
 		}
 	}
 	if longest == 0 {
 		return fusion.Tokens{}
 	}
-	values := make([]uint16, len(rows)*longest*s.Dim)
-	mask := make([]float32, len(rows)*longest)
-	for i, r := range rows {
-		if r < 0 {
-			continue
-		}
-		copy(values[i*longest*s.Dim:], s.Rows[r])
-		n := len(s.Rows[r]) / s.Dim
-		for j := range n {
+	values := make([]uint16, len(examples)*longest*s.Dim)
+	mask := make([]float32, len(examples)*longest)
+	for i, e := range examples {
+		copy(values[i*longest*s.Dim:], e)
+		for j := range len(e) / s.Dim {
 			if j == 0 || drop == nil || !drop() { // one token always stays
 				mask[i*longest+j] = 1
 			}
 		}
 	}
-	b, t, d := int64(len(rows)), int64(longest), int64(s.Dim)
+	b, t, d := int64(len(examples)), int64(longest), int64(s.Dim)
 	return fusion.Tokens{
 		Values: a.ToKind(a.FromHalf(values, b, t, d), tensor.Float),
 		Mask:   a.FromFloat32(mask, b, t),

@@ -98,17 +98,21 @@ func TestPack(t *testing.T) {
 	err := do(t, func(a *tensor.Arena) error {
 		one := a.Halfs(a.Ones(1))[0]
 		s := &featureSet{Dim: 2, Rows: [][]uint16{{one, one}, {one, one, one, one, one, one}}}
-		got := s.pack(a, []int{1, -1, 0}, nil)
+		got := s.pack(a, nil, []int{1, -1, 0})
 		if mask := a.Float32s(got.Mask); !equal(mask, []float32{1, 1, 1, 0, 0, 0, 1, 0, 0}) {
 			t.Errorf("mask %v", mask)
 		}
 		if values := a.Float32s(got.Values); values[5] != 1 || values[6] != 0 || values[12] != 1 || values[14] != 0 {
 			t.Errorf("values %v", values)
 		}
-		if s.pack(a, []int{-1, -1}, nil).Values.Defined() {
+		two := s.pack(a, nil, []int{0, 1}, []int{1, -1})
+		if mask := a.Float32s(two.Mask); !equal(mask, []float32{1, 1, 1, 1, 1, 1, 1, 0}) {
+			t.Errorf("mask of two parts %v", mask)
+		}
+		if s.pack(a, nil, []int{-1, -1}).Values.Defined() {
 			t.Error("absent artefacts made a tensor")
 		}
-		all := s.pack(a, []int{1}, func() bool { return true })
+		all := s.pack(a, func() bool { return true }, []int{1})
 		if mask := a.Float32s(all.Mask); !equal(mask, []float32{1, 0, 0}) {
 			t.Errorf("dropping everything left the mask %v, want the first token", mask)
 		}

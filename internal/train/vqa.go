@@ -32,8 +32,8 @@ type VQAOptions struct {
 const (
 	peakRate    = 1e-3
 	warmup      = 100
-	visualBatch = 48 // questions about a picture, nothing else present
-	mixedBatch  = 32 // half of them about a picture beside a sound, half about a sound, perhaps beside a picture
+	visualBatch = 32 // questions about a picture, nothing else present
+	mixedBatch  = 16 // half of them about a picture beside a sound, half about a sound, perhaps beside a picture
 	filmBatch   = 8
 	filmTokens  = 0.4 // share of a film's tokens hidden, against learning single films by heart
 )
@@ -94,6 +94,12 @@ func (t *vqaTrainer) step(a *tensor.Arena, step int) error {
 	visual := make([]question, visualBatch)
 	for i := range visual {
 		visual[i] = pick(t.rng, t.data.visual)
+		if i%8 == 0 {
+			visual[i].note = pick(t.rng, pick(t.rng, t.data.films).records)
+		}
+		if i%16 == 1 {
+			visual[i].image, visual[i].caption = -1, -1 // what is left is the prior of the question
+		}
 	}
 	mixed := make([]question, mixedBatch)
 	for i := range mixed {
@@ -120,17 +126,18 @@ func (t *vqaTrainer) step(a *tensor.Arena, step int) error {
 
 func pick[E any](rng *rand.Rand, from []E) E { return from[rng.IntN(len(from))] }
 
-// batch packs questions; the text modality is the question itself.
+// batch packs questions; the text modality is the question and, if there is one, the note after it.
 func (t *vqaTrainer) batch(a *tensor.Arena, qs []question) (in fusion.Batch, answers tensor.T) {
-	text, images, audio := make([]int, len(qs)), make([]int, len(qs)), make([]int, len(qs))
+	text, notes := make([]int, len(qs)), make([]int, len(qs))
+	images, audio := make([]int, len(qs)), make([]int, len(qs))
 	target := make([]int64, len(qs))
 	for i, q := range qs {
-		text[i], images[i], audio[i], target[i] = q.text, q.image, q.audio, int64(q.answer)
+		text[i], notes[i], images[i], audio[i], target[i] = q.text, q.note, q.image, q.audio, int64(q.answer)
 	}
-	in.Question = t.data.text.pack(a, text, nil)
-	in.Text = in.Question
-	in.Image = t.data.image.pack(a, images, nil)
-	in.Audio = t.data.audio.pack(a, audio, nil)
+	in.Question = t.data.text.pack(a, nil, text)
+	in.Text = t.data.text.pack(a, nil, text, notes)
+	in.Image = t.data.image.pack(a, nil, images)
+	in.Audio = t.data.audio.pack(a, nil, audio)
 	return in, a.FromInt64(target, int64(len(target)))
 }
 
@@ -171,7 +178,7 @@ func (t *vqaTrainer) films(a *tensor.Arena) tensor.T {
 		x := pick(t.rng, t.data.films)
 		records[i], images[i], audio[i] = -1, pick(t.rng, x.images), -1
 		if t.rng.IntN(3) > 0 {
-			records[i] = x.record
+			records[i] = pick(t.rng, x.records)
 		}
 		row := labels[i*f : (i+1)*f]
 		copy(row, x.labels)
@@ -197,9 +204,9 @@ func (t *vqaTrainer) films(a *tensor.Arena) tensor.T {
 		}
 	}
 	in := fusion.Batch{
-		Text:  t.data.text.pack(a, records, nil),
-		Image: t.data.image.pack(a, images, func() bool { return t.rng.Float64() < filmTokens }),
-		Audio: t.data.audio.pack(a, audio, nil),
+		Text:  t.data.text.pack(a, nil, records),
+		Image: t.data.image.pack(a, func() bool { return t.rng.Float64() < filmTokens }, images),
+		Audio: t.data.audio.pack(a, nil, audio),
 	}
 	out := t.model.Forward(a, in)
 	target, weight := a.FromFloat32(labels, int64(n), int64(f)), a.FromFloat32(judged, int64(n), int64(f))
@@ -255,8 +262,8 @@ func (t *vqaTrainer) contrast(a *tensor.Arena, qs []question, sound bool) tensor
 	if sound {
 		set, modality = t.data.audio, fusion.Audio
 	}
-	x := t.model.Align(a, modality, set.pack(a, things, nil))
-	y := t.model.Align(a, fusion.Text, t.data.text.pack(a, captions, nil))
+	x := t.model.Align(a, modality, set.pack(a, nil, things))
+	y := t.model.Align(a, fusion.Text, t.data.text.pack(a, nil, captions))
 	logits := a.Mul(a.Matmul(x, a.Transpose(y, 0, 1)), t.model.ContrastiveScale(a)) // (n, n)
 	there := a.Sum(a.Mul(a.LogSoftmax(logits, 1), target), false)
 	back := a.Sum(a.Mul(a.LogSoftmax(a.Transpose(logits, 0, 1), 1), target), false)

@@ -29,6 +29,15 @@ var (
 	coughQuestions = []string{"is this a cough?", "is somebody coughing?", "do you hear a cough?"}
 )
 
+// remarks say nothing about what a film shows. They are mixed into training records, so that the net does not take
+// every sentence of a note for evidence.
+var remarks = []string{
+	"Referred from the emergency department.", "The patient was seen on the ward.", "Please report.",
+	"Compared with the previous examination.", "The film was taken at the bedside.", "Known to our clinic.",
+	"Clinical question as discussed by telephone.", "Routine examination.", "The patient arrived by ambulance.",
+	"Cough and fever.", "Chest pain.", "Shortness of breath.", "No complaints today.", "Follow-up in six weeks.",
+}
+
 // minPositives is how many training radiographs have to carry a label before the net learns it.
 const minPositives = 20
 
@@ -38,15 +47,16 @@ const cough = "Cough"
 // question is one training example; an index of -1 means that the modality is absent.
 type question struct {
 	text, image, audio int
+	note               int // a note that stands beside the question and has nothing to do with it
 	caption            int // a text that says what the image or the sound is, for the contrastive loss
 	answer             int
 }
 
-// film is one radiograph: the indexes of its pictures (the first is the one as it is), its record and its labels.
+// film is one radiograph: the indexes of its pictures and of its record (the first as they are, the others varied)
+// and its labels.
 type film struct {
-	images []int
-	record int
-	labels []float32
+	images, records []int
+	labels          []float32
 }
 
 // clip is one sound and whether it is a cough.
@@ -173,7 +183,7 @@ func (d *vqaData) addVisual(set *dataset.EasyVQA, t, answers *texts) ([]string, 
 			index[q.Image] = i
 			paths = append(paths, set.Images[q.Image])
 		}
-		e := question{text: t.id(q.Text), image: i, audio: -1, caption: -1, answer: answers.id(q.Answer)}
+		e := question{text: t.id(q.Text), image: i, audio: -1, note: -1, caption: -1, answer: answers.id(q.Answer)}
 		if k := known[q.Image]; k[0] != "" && k[1] != "" {
 			e.caption = t.id("a " + k[1] + " " + k[0])
 		}
@@ -205,7 +215,7 @@ func (d *vqaData) addHeard(clips []sounds.Clip, t, answers *texts) []string {
 		}
 		caption := t.id("the sound of " + say)
 		add := func(q, a string) {
-			d.heard = append(d.heard, question{text: t.id(q), image: -1, audio: i, caption: caption, answer: answers.id(a)})
+			d.heard = append(d.heard, question{text: t.id(q), image: -1, audio: i, note: -1, caption: caption, answer: answers.id(a)})
 		}
 		for _, q := range ask {
 			add(q, say)
@@ -252,7 +262,7 @@ func (d *vqaData) addChest(splits map[string][]dataset.Radiograph, t *texts, bas
 			if err != nil {
 				return nil, err
 			}
-			f := film{images: []int{base + len(pictures)}, record: t.id(r.Record())}
+			f := film{images: []int{base + len(pictures)}, records: []int{t.id(r.Record())}}
 			pictures = append(pictures, b)
 			for _, l := range d.findings {
 				v := float32(0)
@@ -265,6 +275,7 @@ func (d *vqaData) addChest(splits map[string][]dataset.Radiograph, t *texts, bas
 				d.valFilms = append(d.valFilms, f)
 				continue
 			}
+			f.records = append(f.records, t.id(r.Record()+" "+pick(rng, remarks)), t.id(pick(rng, remarks)+" "+r.Record()))
 			for range 3 {
 				varied, err := vary(b, rng)
 				if err != nil {

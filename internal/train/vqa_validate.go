@@ -36,11 +36,11 @@ func (t *vqaTrainer) validate(a *tensor.Arena) error {
 func (t *vqaTrainer) validateFilms(a *tensor.Arena) {
 	images, records := make([]int, len(t.data.valFilms)), make([]int, len(t.data.valFilms))
 	for i, x := range t.data.valFilms {
-		images[i], records[i] = x.images[0], x.record
+		images[i], records[i] = x.images[0], x.records[0]
 	}
 	mark := a.Mark()
 	defer a.Release(mark)
-	out := t.model.Forward(a, fusion.Batch{Text: t.data.text.pack(a, records, nil), Image: t.data.image.pack(a, images, nil)})
+	out := t.model.Forward(a, fusion.Batch{Text: t.data.text.pack(a, nil, records), Image: t.data.image.pack(a, nil, images)})
 	p := a.Float32s(a.Sigmoid(out.Logits))
 	labels := t.model.Config().Findings
 	for j := range labels {
@@ -68,7 +68,7 @@ func (t *vqaTrainer) validateCough(a *tensor.Arena) {
 			rows = append(rows, c.audio)
 			truth = append(truth, c.cough)
 		}
-		out := t.model.Forward(a, fusion.Batch{Audio: t.data.audio.pack(a, rows, nil)})
+		out := t.model.Forward(a, fusion.Batch{Audio: t.data.audio.pack(a, nil, rows)})
 		for i, p := range a.Float32s(a.Sigmoid(out.Logits)) {
 			if i%len(labels) == j {
 				scores = append(scores, float64(p))
