@@ -59,10 +59,22 @@ func (e *Engine) Do(ctx context.Context, fn func(*Arena) error) error {
 	select {
 	case <-e.closed:
 		return ErrClosed
+	case <-e.done:
+		return ErrClosed
 	case <-ctx.Done():
 		return ctx.Err()
 	case e.jobs <- j:
-		return <-j.errc
+	}
+	select {
+	case err := <-j.errc:
+		return err
+	case <-e.done:
+	}
+	select {
+	case err := <-j.errc: // it came just before the engine ended
+		return err
+	default: // fn ended its goroutine, as testing.T.Fatal does, and the engine with it
+		return ErrClosed
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -283,4 +284,14 @@ func TestParseDevice(t *testing.T) {
 			t.Errorf("ParseDevice(%q): %v", in, err)
 		}
 	}
+}
+
+func TestDoOutlivesTheEndOfItsGoroutine(t *testing.T) {
+	e := NewEngine(Options{Device: CPU, Threads: 1})
+	for range 2 {
+		if err := e.Do(t.Context(), func(*Arena) error { runtime.Goexit(); return nil }); !errors.Is(err, ErrClosed) {
+			t.Errorf("got %v, want ErrClosed", err)
+		}
+	}
+	e.Close()
 }
