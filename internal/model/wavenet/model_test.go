@@ -181,3 +181,48 @@ func TestConfigInMetadata(t *testing.T) {
 		}
 	}
 }
+
+// The gradients that training uses, against finite differences of the loss in the same arithmetic. The weights are the
+// golden's, because zero biases would put a rectifier right on its corner.
+func TestGradients(t *testing.T) {
+	golden, _, err := tensor.ReadSafetensors("testdata/golden.safetensors")
+	must(t, err)
+	engine := tensor.NewEngine(tensor.Options{Device: tensor.CPU, Threads: 1, Grad: true})
+	defer engine.Close()
+	must(t, engine.Do(context.Background(), func(a *tensor.Arena) error {
+		p := tensor.FromRaw(golden)
+		defer p.Free(a)
+		m := New(a, p, small)
+		x, target := a.FromFloat32(noise(6, 2*5*21), 2, 5, 21), a.FromInt64([]int64{2, 0}, 2)
+		loss := func() tensor.T {
+			return a.Sum(a.CrossEntropy(m.Classify(a, m.Forward(a, x, []int{21, 9}).Vector), target), false)
+		}
+		var params []tensor.T
+		for _, name := range p.Names() {
+			a.RequireGrad(p.Tensor(name))
+			params = append(params, p.Tensor(name))
+		}
+		grads := a.Gradients(loss(), params)
+		a.NoGrad(func() {
+			const step = 2e-3
+			for i, name := range p.Names() {
+				values, shape := a.Float32s(params[i]), a.Shape(params[i])
+				got := a.Float32s(grads[i])
+				for _, at := range []int{0, len(values) / 2, len(values) - 1} {
+					shifted := func(by float32) float64 {
+						moved := slices.Clone(values)
+						moved[at] += by
+						a.Copy(params[i], a.FromFloat32(moved, shape...))
+						return a.Item(loss())
+					}
+					want := (shifted(step) - shifted(-step)) / (2 * step)
+					shifted(0)
+					if math.Abs(float64(got[at])-want) > 2e-3+0.05*math.Abs(want) {
+						t.Errorf("%s at %d: gradient %.5f, finite difference %.5f", name, at, got[at], want)
+					}
+				}
+			}
+		})
+		return nil
+	}))
+}
