@@ -29,6 +29,14 @@ func (t *Timing) Stages() []analysis.Stage {
 	return append([]analysis.Stage{}, t.stages...)
 }
 
+// Stages returns what was measured so far in a context of WithTiming.
+func Stages(ctx context.Context) []analysis.Stage {
+	if t, ok := ctx.Value(timingKey{}).(*Timing); ok {
+		return t.Stages()
+	}
+	return []analysis.Stage{}
+}
+
 // stage starts the clock of one stage; the returned function stops it.
 func stage(ctx context.Context, name string) func() {
 	t, ok := ctx.Value(timingKey{}).(*Timing)

@@ -1,0 +1,212 @@
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+
+	"consilium/gateway/api"
+	"consilium/internal/analysis"
+	"consilium/internal/pipeline"
+)
+
+// AskStudy implements POST /v1/studies/{study_id}/questions.
+func (s *server) AskStudy(ctx context.Context, request api.AskStudyRequestObject) (api.AskStudyResponseObject, error) {
+	body := request.Body
+	work := &analysis.Request{Task: analysis.Question, Question: body.Question, Strict: body.Strict != nil && *body.Strict}
+	if body.Candidates != nil {
+		work.Candidates = *body.Candidates
+	}
+	artefacts, err := s.load(ctx, request.StudyId, body.ArtefactIds, work)
+	if err != nil {
+		return nil, err
+	}
+	result, err := s.Analyzer.Analyze(ctx, work)
+	if err != nil {
+		return nil, err
+	}
+	answer := &analysis.Answer{
+		StudyID: request.StudyId, Question: work.Question, Strict: work.Strict, Artefacts: artefacts,
+		Result: result, Stages: pipeline.Stages(ctx), TraceID: traceID(ctx),
+	}
+	if err := s.Store.CreateAnswer(ctx, answer); err != nil {
+		return nil, err
+	}
+	return api.AskStudy200JSONResponse(answerOf(answer)), nil
+}
+
+// ListAnswers implements GET /v1/studies/{study_id}/questions.
+func (s *server) ListAnswers(ctx context.Context, request api.ListAnswersRequestObject) (api.ListAnswersResponseObject, error) {
+	page := pageOf(request.Params.Cursor, request.Params.Limit)
+	answers, err := s.Store.Answers(ctx, request.StudyId, page)
+	if err != nil {
+		return nil, err
+	}
+	answers, next := cut(answers, page, func(answer analysis.Answer) string { return answer.ID })
+	list := api.ListAnswers200JSONResponse{Answers: []api.Answer{}, NextCursor: next}
+	for i := range answers {
+		list.Answers = append(list.Answers, answerOf(&answers[i]))
+	}
+	return list, nil
+}
+
+// Vqa implements POST /v1/vqa.
+func (s *server) Vqa(ctx context.Context, request api.VqaRequestObject) (api.VqaResponseObject, error) {
+	parts, err := s.readForm(request.Body, []field{
+		{name: "question", maxBytes: maxQuestionBytes},
+		{name: "text", maxBytes: maxTextBytes},
+		{name: "image", maxBytes: s.Limits.ImageBytes},
+		{name: "audio", maxBytes: s.Limits.AudioBytes},
+		{name: "strict", maxBytes: 16},
+		{name: "candidates", maxBytes: 16},
+	})
+	if err != nil {
+		return nil, err
+	}
+	work := &analysis.Request{Task: analysis.Question}
+	for _, p := range parts {
+		if err := readWork(p, work); err != nil {
+			return nil, err
+		}
+	}
+	result, err := s.Analyzer.Analyze(ctx, work)
+	if err != nil {
+		return nil, err
+	}
+	return api.Vqa200JSONResponse(statelessAnswerOf(work.Question, result, pipeline.Stages(ctx), traceID(ctx))), nil
+}
+
+// readWork puts one part of a stateless question into work.
+func readWork(p part, work *analysis.Request) (err error) {
+	switch p.field {
+	case "question":
+		work.Question = string(p.content)
+	case "strict":
+		if text := string(p.content); text != "true" && text != "false" {
+			e := analysis.Invalid(p.field, "the value is of the wrong kind")
+			e.Limit, e.Value = "true or false", strconv.Quote(clip(text))
+			return e
+		}
+		work.Strict = string(p.content) == "true"
+	case "candidates":
+		if work.Candidates, err = strconv.Atoi(string(p.content)); err != nil || work.Candidates < 1 || work.Candidates > maxCandidates {
+			e := analysis.Invalid(p.field, "the value is of the wrong kind or size")
+			e.Limit, e.Value = fmt.Sprintf("1 to %d", maxCandidates), strconv.Quote(clip(string(p.content)))
+			return e
+		}
+	default:
+		if _, err := checkContent(analysis.Modality(p.field), p.label, p.content); err != nil {
+			return err
+		}
+		put(work, analysis.Modality(p.field), p.content)
+	}
+	return nil
+}
+
+// put sets the content of one modality.
+func put(work *analysis.Request, modality analysis.Modality, content []byte) {
+	switch modality {
+	case analysis.Text:
+		work.Text = string(content)
+	case analysis.Image:
+		work.Image = content
+	case analysis.Audio:
+		work.Audio = content
+	}
+}
+
+// load reads the artefacts that ids name, or else the newest of each modality, into work, and returns them in
+// the order of the modalities.
+func (s *server) load(ctx context.Context, studyID string, ids *api.ArtefactIDs, work *analysis.Request) ([]analysis.Artefact, error) {
+	study, err := s.Store.Study(ctx, studyID)
+	if err != nil {
+		return nil, err
+	}
+	chosen, err := choose(study, ids)
+	if err != nil {
+		return nil, err
+	}
+	for i := range chosen {
+		content, err := s.Store.Content(ctx, &chosen[i])
+		if analysis.CodeOf(err) == analysis.NotFound { // the row was there a moment ago
+			return nil, &analysis.Error{Code: analysis.NotFound, Field: "study_id", Message: "the study was deleted", Value: studyID}
+		}
+		if err != nil {
+			return nil, err
+		}
+		put(work, chosen[i].Modality, content)
+	}
+	return chosen, nil
+}
+
+// choose returns at most one artefact of each modality, in the order of the modalities.
+func choose(study *analysis.Study, ids *api.ArtefactIDs) ([]analysis.Artefact, error) {
+	byModality := map[analysis.Modality]*analysis.Artefact{}
+	if ids == nil {
+		for i := range study.Artefacts { // the last of each is the newest
+			byModality[study.Artefacts[i].Modality] = &study.Artefacts[i]
+		}
+	} else {
+		for i, id := range *ids {
+			a := study.Artefact(id)
+			e := analysis.Invalid(fmt.Sprintf("artefact_ids.%d", i), "the study has no such artefact")
+			e.Value = id
+			if a == nil {
+				return nil, e
+			}
+			if byModality[a.Modality] != nil {
+				e.Message, e.Limit = "another artefact of the same modality is named", "1 "+string(a.Modality)+" artefact"
+				return nil, e
+			}
+			byModality[a.Modality] = a
+		}
+	}
+	var chosen []analysis.Artefact
+	for _, modality := range analysis.Modalities {
+		if a := byModality[modality]; a != nil {
+			chosen = append(chosen, *a)
+		}
+	}
+	return chosen, nil
+}
+
+// CreateReport implements POST /v1/studies/{study_id}/reports.
+func (s *server) CreateReport(ctx context.Context, request api.CreateReportRequestObject) (api.CreateReportResponseObject, error) {
+	work := &analysis.Request{Task: analysis.Report}
+	var ids *api.ArtefactIDs
+	if request.Body != nil {
+		work.Strict, ids = request.Body.Strict != nil && *request.Body.Strict, request.Body.ArtefactIds
+	}
+	artefacts, err := s.load(ctx, request.StudyId, ids, work)
+	if err != nil {
+		return nil, err
+	}
+	result, err := s.Analyzer.Analyze(ctx, work)
+	if err != nil {
+		return nil, err
+	}
+	present := map[analysis.Modality]bool{}
+	for _, a := range artefacts {
+		present[a.Modality] = true
+	}
+	report := &analysis.DiagnosticReport{
+		StudyID: request.StudyId, Strict: work.Strict, Artefacts: artefacts, Narrative: pipeline.Write(result, present),
+		Result: result, Stages: pipeline.Stages(ctx), TraceID: traceID(ctx),
+	}
+	if err := s.Store.CreateReport(ctx, report); err != nil {
+		return nil, err
+	}
+	return api.CreateReport201JSONResponse{
+		Body:    reportOf(report),
+		Headers: api.CreateReport201ResponseHeaders{Location: "/v1/reports/" + report.ID},
+	}, nil
+}
+
+// GetReport implements GET /v1/reports/{report_id}.
+func (s *server) GetReport(ctx context.Context, request api.GetReportRequestObject) (api.GetReportResponseObject, error) {
+	report, err := s.Store.Report(ctx, request.ReportId)
+	if err != nil {
+		return nil, err
+	}
+	return api.GetReport200JSONResponse(reportOf(report)), nil
+}

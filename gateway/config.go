@@ -1,0 +1,66 @@
+package gateway
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"time"
+
+	"consilium/internal/cache"
+	"consilium/internal/serve"
+)
+
+// Config is what a gateway can be told.
+type Config struct {
+	serve.Config
+	PostgresURL string `env:"POSTGRES_URL,required"`
+	// RedisURL is the cache; without it everything works, slower.
+	RedisURL string `env:"REDIS_URL"`
+	// BlobDir is the folder of the uploaded bytes. Gateways of one database share it.
+	BlobDir          string `env:"BLOB_DIR,required"`
+	TextEncoderURL   string `env:"TEXT_ENCODER_URL,required"`
+	VisionEncoderURL string `env:"VISION_ENCODER_URL,required"`
+	AudioEncoderURL  string `env:"AUDIO_ENCODER_URL,required"`
+	FusionURL        string `env:"FUSION_URL,required"`
+	// RequestTimeout bounds one request from its header to its answer.
+	RequestTimeout time.Duration `env:"REQUEST_TIMEOUT" envDefault:"60s"`
+}
+
+// defaultListen is where a gateway listens if no setting says otherwise.
+const defaultListen = "127.0.0.1:8080"
+
+// LoadConfig reads the settings. The error lists every mistake, each by the name of its setting.
+func LoadConfig(getenv func(string) string) (Config, error) {
+	c := Config{Config: serve.Config{Listen: defaultListen}}
+	return c, serve.Load(getenv, &c)
+}
+
+// Validate returns every mistake of the settings that parsing cannot see. It repeats no address: those of the
+// databases hold passwords.
+func (c *Config) Validate() error {
+	mistakes := []error{c.Config.Validate()}
+	wrong := func(name, want string) {
+		mistakes = append(mistakes, fmt.Errorf("%s%s: want %s", serve.Prefix, name, want))
+	}
+	if u, err := url.Parse(c.PostgresURL); c.PostgresURL != "" && (err != nil || u.Scheme != "postgres" && u.Scheme != "postgresql") {
+		wrong("POSTGRES_URL", "postgres://user:password@host:port/database")
+	}
+	if c.RedisURL != "" {
+		if client, err := cache.Connect(c.RedisURL); err != nil {
+			wrong("REDIS_URL", "redis://host:port, rediss://host:port or unix:///path")
+		} else {
+			mistakes = append(mistakes, client.Close())
+		}
+	}
+	for _, service := range []struct{ name, url string }{
+		{"TEXT_ENCODER_URL", c.TextEncoderURL}, {"VISION_ENCODER_URL", c.VisionEncoderURL}, {"AUDIO_ENCODER_URL", c.AudioEncoderURL}, {"FUSION_URL", c.FusionURL},
+	} {
+		if u, err := url.Parse(service.url); service.url != "" && (err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "") {
+			wrong(service.name, "http://host:port")
+		}
+	}
+	if c.RequestTimeout <= 0 || c.RequestTimeout >= c.WriteTimeout { // else the connection closes before the problem is written
+		wrong("REQUEST_TIMEOUT", fmt.Sprintf("more than 0s and less than %sWRITE_TIMEOUT (%s)", serve.Prefix, c.WriteTimeout))
+	}
+	return errors.Join(mistakes...)
+}

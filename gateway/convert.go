@@ -1,0 +1,111 @@
+package gateway
+
+import (
+	"math"
+
+	"consilium/gateway/api"
+	"consilium/internal/analysis"
+)
+
+func studyOf(study *analysis.Study) api.Study {
+	out := api.Study{
+		Id: study.ID, Title: study.Title, Accession: optional(study.Accession), Labels: study.Labels,
+		Artefacts: []api.Artefact{}, CreatedAt: study.CreatedAt,
+	}
+	for _, a := range study.Artefacts {
+		out.Artefacts = append(out.Artefacts, api.Artefact{Id: a.ID, Modality: api.Modality(a.Modality), MediaType: a.MediaType, Bytes: a.Bytes, Sha256: a.SHA256})
+	}
+	return out
+}
+
+func statelessAnswerOf(question string, result *analysis.Result, stages []analysis.Stage, trace string) api.StatelessAnswer {
+	return api.StatelessAnswer{
+		Question: question, Text: result.Answers[0].Text, Confidence: fraction(result.Answers[0].Probability),
+		Candidates: candidatesOf(result.Answers[1:]), Modalities: modalitiesOf(result.Modalities), Attention: attentionOf(result.Attention),
+		Notes: notesOf(result.Notes), Models: result.Models, TraceId: trace, Timing: timingOf(stages),
+	}
+}
+
+func answerOf(answer *analysis.Answer) api.Answer {
+	a := statelessAnswerOf(answer.Question, answer.Result, answer.Stages, answer.TraceID)
+	return api.Answer{
+		Id: answer.ID, StudyId: answer.StudyID, CreatedAt: answer.CreatedAt, Artefacts: usedOf(answer.Artefacts), Strict: answer.Strict,
+		Question: a.Question, Text: a.Text, Confidence: a.Confidence, Candidates: a.Candidates, Modalities: a.Modalities,
+		Attention: a.Attention, Notes: a.Notes, Models: a.Models, TraceId: a.TraceId, Timing: a.Timing,
+	}
+}
+
+func reportOf(report *analysis.DiagnosticReport) api.Report {
+	out := api.Report{
+		Id: report.ID, StudyId: report.StudyID, CreatedAt: report.CreatedAt, Artefacts: usedOf(report.Artefacts), Strict: report.Strict,
+		Status: api.ReportStatus(report.Narrative.Status), Disclaimer: report.Narrative.Disclaimer,
+		Sections: []api.Section{}, NotAssessed: []api.Omission{},
+		Modalities: modalitiesOf(report.Result.Modalities), Attention: attentionOf(report.Result.Attention), Notes: notesOf(report.Result.Notes),
+		Models: report.Result.Models, TraceId: report.TraceID, Timing: timingOf(report.Stages),
+	}
+	for _, section := range report.Narrative.Sections {
+		sentences := []api.Sentence{}
+		for _, sentence := range section.Sentences {
+			evidence := []api.Finding{}
+			for _, f := range sentence.Evidence {
+				evidence = append(evidence, api.Finding{Label: f.Label, Probability: fraction(f.Probability), Threshold: fraction(f.Threshold), Present: f.Present, Modality: api.Modality(f.Modality)})
+			}
+			sentences = append(sentences, api.Sentence{Text: sentence.Text, Evidence: evidence})
+		}
+		out.Sections = append(out.Sections, api.Section{Name: api.SectionName(section.Name), Sentences: sentences})
+	}
+	for _, o := range report.Narrative.NotAssessed {
+		out.NotAssessed = append(out.NotAssessed, api.Omission{Modality: api.Modality(o.Modality), Reason: o.Reason})
+	}
+	return out
+}
+
+func usedOf(artefacts []analysis.Artefact) []api.UsedArtefact {
+	out := []api.UsedArtefact{}
+	for _, a := range artefacts {
+		out = append(out, api.UsedArtefact{Id: a.ID, Modality: api.Modality(a.Modality), Sha256: a.SHA256})
+	}
+	return out
+}
+
+func candidatesOf(candidates []analysis.Candidate) []api.Candidate {
+	out := []api.Candidate{}
+	for _, c := range candidates {
+		out = append(out, api.Candidate{Text: c.Text, Probability: fraction(c.Probability)})
+	}
+	return out
+}
+
+func modalitiesOf(weights []analysis.ModalityWeight) []api.ModalityWeight {
+	out := []api.ModalityWeight{}
+	for _, w := range weights {
+		out = append(out, api.ModalityWeight{Modality: api.Modality(w.Modality), Weight: fraction(w.Weight), Entropy: fraction(w.Entropy)})
+	}
+	return out
+}
+
+func attentionOf(attention *analysis.Attention) *api.Attention {
+	if attention == nil {
+		return nil
+	}
+	return &api.Attention{Rows: attention.Rows, Cols: attention.Cols, Values: attention.Values}
+}
+
+func notesOf(notes []analysis.Note) []api.Note {
+	out := []api.Note{}
+	for _, n := range notes {
+		out = append(out, api.Note{Modality: api.Modality(n.Modality), Kind: n.Kind, Detail: n.Detail})
+	}
+	return out
+}
+
+func timingOf(stages []analysis.Stage) []api.Stage {
+	out := []api.Stage{}
+	for _, stage := range stages {
+		out = append(out, api.Stage{Name: stage.Name, Seconds: stage.Seconds})
+	}
+	return out
+}
+
+// fraction takes off what rounding in float32 added.
+func fraction(v float64) float64 { return math.Min(1, math.Max(0, v)) }

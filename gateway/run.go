@@ -1,0 +1,122 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+
+	"github.com/redis/go-redis/v9"
+
+	"consilium/internal/analysis"
+	"consilium/internal/blob"
+	"consilium/internal/cache"
+	"consilium/internal/pipeline"
+	"consilium/internal/postgres"
+	"consilium/internal/serve"
+	"consilium/internal/wire"
+)
+
+// Run is the body of the program: it reads the settings, migrates the database, and serves until ctx ends. The
+// address goes to stdout as one line, http://host:port, when connections are accepted; the log goes to stderr.
+func Run(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) error {
+	if len(args) > 0 {
+		return fmt.Errorf("want no arguments, found %q: the settings are environment variables", args)
+	}
+	config, err := LoadConfig(getenv)
+	if err != nil {
+		return err
+	}
+	log := serve.NewLogger(stderr, config.Config, "gateway")
+	observer := NewObserver(log)
+	deps, closeDeps, err := Build(ctx, config, log, observer)
+	if err != nil {
+		return err
+	}
+	defer closeDeps()
+	handler, err := New(deps)
+	if err != nil {
+		return err
+	}
+	err = serve.Run(ctx, config.Config, handler, log, func(address net.Addr) {
+		fmt.Fprintf(stdout, "http://%s\n", address)
+	})
+	return errors.Join(err, observer.Close())
+}
+
+// Build connects a gateway to the servers that config names and brings the database up to date. The models may
+// come up later; GET /readyz tells.
+func Build(ctx context.Context, config Config, log *slog.Logger, observer *serve.Observer) (deps Deps, closeDeps func(), err error) {
+	var closers []func()
+	closeDeps = func() {
+		for i := range closers {
+			closers[len(closers)-1-i]()
+		}
+	}
+	defer func() {
+		if err != nil {
+			closeDeps()
+		}
+	}()
+	deps = Deps{Limits: DefaultLimits, Log: log, Observer: observer}
+	deps.Limits.RequestTime = config.RequestTimeout
+
+	if err := postgres.Migrate(ctx, config.PostgresURL); err != nil {
+		return deps, nil, err
+	}
+	blobs, err := blob.Open(config.BlobDir, max(deps.Limits.ImageBytes, deps.Limits.AudioBytes))
+	if err != nil {
+		return deps, nil, err
+	}
+	store, err := postgres.Open(ctx, config.PostgresURL, blobs)
+	if err != nil {
+		return deps, nil, err
+	}
+	closers = append(closers, store.Close)
+	if err := store.ReclaimAbandoned(ctx); err != nil {
+		return deps, nil, err
+	}
+	deps.Store = store
+	deps.Parts = append(deps.Parts, Part{Name: "postgres", Required: true, Ready: store.Ready})
+
+	var client *redis.Client
+	if config.RedisURL != "" {
+		if client, err = cache.Connect(config.RedisURL); err != nil {
+			return deps, nil, fmt.Errorf("%sREDIS_URL: %w", serve.Prefix, err)
+		}
+		closers = append(closers, func() {
+			if err := client.Close(); err != nil {
+				log.Warn("close Redis", "error", err.Error())
+			}
+		})
+	}
+	memory := cache.New(client, cache.DefaultOptions, log, observer.Registry)
+	if client != nil {
+		deps.Parts = append(deps.Parts, Part{Name: "redis", Ready: memory.Ready})
+	}
+
+	options := wire.ClientOptions{Timeout: config.RequestTimeout, Transport: wire.NewTransport()}
+	text, textErr := wire.NewTextEncoder(config.TextEncoderURL, options)
+	vision, visionErr := wire.NewVisionEncoder(config.VisionEncoderURL, options)
+	audio, audioErr := wire.NewAudioEncoder(config.AudioEncoderURL, options)
+	fusion, fusionErr := wire.NewFuser(config.FusionURL, options)
+	if err := errors.Join(textErr, visionErr, audioErr, fusionErr); err != nil {
+		return deps, nil, err
+	}
+	deps.Parts = append(deps.Parts,
+		Part{Name: "text-encoder", Role: string(analysis.Text), Required: true, Ready: text.Ready, Digest: text.Digest},
+		Part{Name: "vision-encoder", Role: string(analysis.Image), Required: true, Ready: vision.Ready, Digest: vision.Digest},
+		Part{Name: "audio-encoder", Role: string(analysis.Audio), Required: true, Ready: audio.Ready, Digest: audio.Digest},
+		Part{Name: "fusion", Role: "fusion", Required: true, Ready: fusion.Ready, Digest: fusion.Digest},
+	)
+	path := &pipeline.Pipeline{
+		Text:   memory.TextEncoder(text, text.Digest),
+		Vision: memory.VisionEncoder(vision, vision.Digest),
+		Audio:  memory.AudioEncoder(audio, audio.Digest),
+		Fusion: memory.Fuser(fusion, fusion.Digest),
+	}
+	deps.Analyzer, deps.Embedder = path, path
+	return deps, closeDeps, nil
+}

@@ -1,0 +1,165 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/felixge/httpsnoop"
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/go-chi/chi/v5"
+	"github.com/go-chi/chi/v5/middleware"
+	"go.opentelemetry.io/otel/trace"
+	"golang.org/x/sync/semaphore"
+
+	"consilium"
+	"consilium/gateway/api"
+	"consilium/internal/analysis"
+	"consilium/internal/pipeline"
+	"consilium/internal/serve"
+)
+
+// Deps is what the gateway stands on, and the only difference between production and one machine.
+type Deps struct {
+	Store    analysis.Store
+	Analyzer analysis.Analyzer
+	Embedder Embedder
+	// Parts are what readiness and the list of models are made of.
+	Parts  []Part
+	Limits Limits
+	Log    *slog.Logger
+	// Observer gives each request a trace, a log line and metrics; nil for the one that NewObserver makes.
+	Observer *serve.Observer
+}
+
+// Embedder turns inputs of any modality into features, in order.
+type Embedder interface {
+	Embed(ctx context.Context, inputs []pipeline.Input) ([]*analysis.Features, error)
+}
+
+// Part is a process that the gateway needs.
+type Part struct {
+	Name string
+	// Role is text, image, audio or fusion for what holds a model, "" for what does not.
+	Role string
+	// Required says that no analysis is possible without it.
+	Required bool
+	Ready    func(ctx context.Context) error
+	// Digest returns the digest of the part's model; nil if it has none.
+	Digest func(ctx context.Context) (string, error)
+}
+
+// server implements the operations of openapi.yaml.
+type server struct {
+	Deps
+	spec     *openapi3.T
+	routes   chi.Router
+	inFlight *semaphore.Weighted
+	docs     *page
+}
+
+var _ api.StrictServerInterface = (*server)(nil)
+
+// New returns the handler of every route.
+func New(deps Deps) (http.Handler, error) {
+	if deps.Observer == nil {
+		deps.Observer = NewObserver(deps.Log)
+	}
+	spec, err := openapi3.NewLoader().LoadFromData(consilium.OpenAPI)
+	if err != nil {
+		return nil, fmt.Errorf("read openapi.yaml: %w", err)
+	}
+	docs, err := newPage(spec)
+	if err != nil {
+		return nil, fmt.Errorf("render openapi.yaml: %w", err)
+	}
+	s := &server{Deps: deps, spec: spec, routes: chi.NewRouter(), inFlight: semaphore.NewWeighted(deps.Limits.InFlightBytes), docs: docs}
+
+	r := s.routes
+	r.Use(s.Observer.Wrap, s.prepare, middleware.GetHead)
+	r.NotFound(s.unknownRoute)
+	r.MethodNotAllowed(s.unknownMethod)
+
+	op := api.ServerInterfaceWrapper{
+		Handler: api.NewStrictHandlerWithOptions(s, nil, api.StrictHTTPServerOptions{
+			RequestErrorHandlerFunc: s.unreadable, ResponseErrorHandlerFunc: s.fail,
+		}),
+		HandlerMiddlewares: []api.MiddlewareFunc{s.check},
+		ErrorHandlerFunc:   s.badParameter,
+	}
+	r.Post("/v1/studies", op.CreateStudy)
+	r.Get("/v1/studies", op.ListStudies)
+	r.Get("/v1/studies/{study_id}", op.GetStudy)
+	r.Delete("/v1/studies/{study_id}", op.DeleteStudy)
+	r.Get("/v1/studies/{study_id}/artefacts/{artefact_id}", op.GetArtefact)
+	r.Post("/v1/studies/{study_id}/questions", op.AskStudy)
+	r.Get("/v1/studies/{study_id}/questions", op.ListAnswers)
+	r.Post("/v1/studies/{study_id}/reports", op.CreateReport)
+	r.Get("/v1/reports/{report_id}", op.GetReport)
+	r.Post("/v1/vqa", op.Vqa)
+	r.Post("/v1/embeddings", op.CreateEmbeddings)
+	r.Get("/v1/models", op.ListModels)
+	r.Get("/v1/limits", op.GetLimits)
+	r.Get("/healthz", op.GetHealth)
+	r.Get("/readyz", op.GetReadiness)
+	r.Get("/metrics", op.GetMetrics)
+	r.Get("/openapi.yaml", op.GetOpenAPI)
+	r.Get("/docs", op.GetDocs)
+	return r, nil
+}
+
+// NewObserver returns the observer of a gateway: a panic becomes a problem.
+func NewObserver(log *slog.Logger) *serve.Observer {
+	return serve.NewObserver("gateway", log, func(w http.ResponseWriter, r *http.Request) {
+		writeProblem(w, r, errors.New("the handler panicked"))
+	})
+}
+
+// errTimeout is the cause of the end of a request that took too long.
+var errTimeout = errors.New("the request's time is over")
+
+// prepare gives each request its tenant, its time limit and its clocks, and each answer the headers that all
+// answers have.
+func (s *server) prepare(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeoutCause(r.Context(), s.Limits.RequestTime, errTimeout)
+		defer cancel()
+		ctx, timing := pipeline.WithTiming(analysis.WithTenant(ctx, analysis.DefaultTenant))
+		h := w.Header()
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("X-Frame-Options", "DENY")
+		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'; sandbox")
+		h.Set("Cache-Control", "no-store")
+		h.Set("X-Trace-Id", traceID(ctx))
+		w = httpsnoop.Wrap(w, httpsnoop.Hooks{WriteHeader: func(write httpsnoop.WriteHeaderFunc) httpsnoop.WriteHeaderFunc {
+			return func(code int) {
+				if stages := timing.Stages(); len(stages) > 0 {
+					h.Set("Server-Timing", serverTiming(stages))
+				}
+				write(code)
+			}
+		}})
+		prepared := r.WithContext(ctx)
+		next.ServeHTTP(w, prepared)
+		r.Pattern = prepared.Pattern // the observer outside names the route by it
+	})
+}
+
+// serverTiming writes stages as the header of W3C Server Timing does, in milliseconds.
+func serverTiming(stages []analysis.Stage) string {
+	metrics := make([]string, len(stages))
+	for i, stage := range stages {
+		metrics[i] = fmt.Sprintf("%s;dur=%.3f", stage.Name, stage.Seconds*float64(time.Second/time.Millisecond))
+	}
+	return strings.Join(metrics, ", ")
+}
+
+// traceID returns the W3C trace id of the request, which Observer.Wrap always sets.
+func traceID(ctx context.Context) string {
+	return trace.SpanContextFromContext(ctx).TraceID().String()
+}

@@ -1,0 +1,152 @@
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"consilium/gateway/api"
+	"consilium/internal/analysis"
+)
+
+// CreateStudy implements POST /v1/studies.
+func (s *server) CreateStudy(ctx context.Context, request api.CreateStudyRequestObject) (api.CreateStudyResponseObject, error) {
+	parts, err := s.readForm(request.Body, []field{
+		{name: "metadata", maxBytes: s.Limits.MetadataBytes},
+		{name: "text", maxBytes: maxTextBytes, many: true},
+		{name: "image", maxBytes: s.Limits.ImageBytes, many: true},
+		{name: "audio", maxBytes: s.Limits.AudioBytes, many: true},
+	})
+	if err != nil {
+		return nil, err
+	}
+	study := &analysis.Study{Labels: map[string]string{}}
+	var contents [][]byte
+	for _, p := range parts {
+		if p.field == "metadata" {
+			if err := s.readMetadata(p.content, study); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		modality := analysis.Modality(p.field)
+		mediaType, err := checkContent(modality, p.label, p.content)
+		if err != nil {
+			return nil, err
+		}
+		study.Artefacts = append(study.Artefacts, analysis.Artefact{Modality: modality, MediaType: mediaType})
+		contents = append(contents, p.content)
+	}
+	if len(contents) == 0 {
+		e := analysis.Invalid("body", "a study needs at least one text, image or sound")
+		e.Limit, e.Value = "at least 1 artefact", "0"
+		return nil, e
+	}
+	if err := s.Store.CreateStudy(ctx, study, contents); err != nil {
+		return nil, err
+	}
+	return api.CreateStudy201JSONResponse{
+		Body:    studyOf(study),
+		Headers: api.CreateStudy201ResponseHeaders{Location: "/v1/studies/" + study.ID},
+	}, nil
+}
+
+// readMetadata fills study from the metadata part.
+func (s *server) readMetadata(raw []byte, study *analysis.Study) error {
+	if err := s.checkJSON("metadata", raw, s.spec.Components.Schemas["StudyMetadata"].Value); err != nil {
+		return err
+	}
+	var metadata api.StudyMetadata
+	if err := json.Unmarshal(raw, &metadata); err != nil {
+		return fmt.Errorf("read metadata that was checked: %w", err)
+	}
+	if metadata.Title != nil {
+		study.Title = *metadata.Title
+	}
+	if metadata.Accession != nil {
+		study.Accession = *metadata.Accession
+	}
+	if metadata.Labels != nil {
+		study.Labels = *metadata.Labels
+	}
+	for name := range study.Labels {
+		if n := len([]rune(name)); n == 0 || n > maxLabelName {
+			e := analysis.Invalid("metadata.labels", "a label's name has the wrong length")
+			e.Limit, e.Value = fmt.Sprintf("1 to %d characters", maxLabelName), fmt.Sprintf("%d characters", n)
+			return e
+		}
+	}
+	return nil
+}
+
+// ListStudies implements GET /v1/studies.
+func (s *server) ListStudies(ctx context.Context, request api.ListStudiesRequestObject) (api.ListStudiesResponseObject, error) {
+	page := pageOf(request.Params.Cursor, request.Params.Limit)
+	studies, err := s.Store.Studies(ctx, page)
+	if err != nil {
+		return nil, err
+	}
+	studies, next := cut(studies, page, func(study analysis.Study) string { return study.ID })
+	list := api.ListStudies200JSONResponse{Studies: []api.Study{}, NextCursor: next}
+	for i := range studies {
+		list.Studies = append(list.Studies, studyOf(&studies[i]))
+	}
+	return list, nil
+}
+
+// pageOf asks for one item more than the caller does: whether it is there says whether there is a next page.
+func pageOf(cursor *string, limit *int) analysis.Page {
+	page := analysis.Page{Limit: defaultPageItems + 1}
+	if cursor != nil {
+		page.After = *cursor
+	}
+	if limit != nil {
+		page.Limit = *limit + 1
+	}
+	return page
+}
+
+// cut returns the items that the caller asked for and the cursor of the next page, nil at the end.
+func cut[T any](items []T, page analysis.Page, id func(T) string) ([]T, *string) {
+	if len(items) < page.Limit {
+		return items, nil
+	}
+	items = items[:page.Limit-1]
+	next := id(items[len(items)-1])
+	return items, &next
+}
+
+// GetStudy implements GET /v1/studies/{study_id}.
+func (s *server) GetStudy(ctx context.Context, request api.GetStudyRequestObject) (api.GetStudyResponseObject, error) {
+	study, err := s.Store.Study(ctx, request.StudyId)
+	if err != nil {
+		return nil, err
+	}
+	return api.GetStudy200JSONResponse(studyOf(study)), nil
+}
+
+// DeleteStudy implements DELETE /v1/studies/{study_id}.
+func (s *server) DeleteStudy(ctx context.Context, request api.DeleteStudyRequestObject) (api.DeleteStudyResponseObject, error) {
+	if err := s.Store.DeleteStudy(ctx, request.StudyId); err != nil {
+		return nil, err
+	}
+	return api.DeleteStudy204Response{}, nil
+}
+
+// GetArtefact implements GET /v1/studies/{study_id}/artefacts/{artefact_id}.
+func (s *server) GetArtefact(ctx context.Context, request api.GetArtefactRequestObject) (api.GetArtefactResponseObject, error) {
+	study, err := s.Store.Study(ctx, request.StudyId)
+	if err != nil {
+		return nil, err
+	}
+	artefact := study.Artefact(request.ArtefactId)
+	if artefact == nil {
+		return nil, &analysis.Error{Code: analysis.NotFound, Field: "artefact_id", Message: "the study has no such artefact", Value: request.ArtefactId}
+	}
+	content, err := s.Store.Content(ctx, artefact)
+	if err != nil {
+		return nil, err
+	}
+	return api.GetArtefact200AsteriskResponse{Body: bytes.NewReader(content), ContentType: artefact.MediaType, ContentLength: int64(len(content))}, nil
+}
