@@ -3,7 +3,6 @@ package wire
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"math"
 	"net"
@@ -222,26 +221,6 @@ func TestTraceIsPropagated(t *testing.T) {
 	}
 	if want := "00-01020300000000000000000000000000-0405000000000000-01"; got.Load() != want {
 		t.Errorf("traceparent is %q, want %q", got.Load(), want)
-	}
-}
-
-func TestLongCallsAreSplit(t *testing.T) {
-	var requests atomic.Int32
-	handler := NewVisionServer(reference{}, info())
-	client, err := NewVisionEncoder(start(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		requests.Add(1)
-		handler.ServeHTTP(w, r)
-	})), options)
-	if err != nil {
-		t.Fatal(err)
-	}
-	images := make([][]byte, 2*MaxBatch+1)
-	for i := range images {
-		images[i] = fmt.Appendf(nil, "good %d", i)
-	}
-	features, err := client.EncodeImage(t.Context(), images)
-	if err != nil || len(features) != len(images) || requests.Load() != 3 {
-		t.Errorf("got %d features in %d requests, %v, want %d in 3", len(features), requests.Load(), err, len(images))
 	}
 }
 

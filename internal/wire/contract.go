@@ -10,8 +10,9 @@ const (
 	FusionModel = "fusion"
 )
 
-// MaxBatch is how many items one request to an encoder may hold. The clients split longer calls.
-const MaxBatch = 64
+// maxItems is how many items one request to an encoder may hold, above the limits that the encoders have of their
+// own, so that theirs decide.
+const maxItems = 256
 
 // Sizes of the vectors that package analysis promises; the size of a sound's vector is the encoder's choice.
 const (
@@ -51,7 +52,7 @@ var textContract = &contract{
 		{Name: "lengths", Datatype: INT64, Shape: []int{-1}},
 		{Name: "notes", Datatype: BYTES, Shape: []int{-1}},
 	},
-	flags: []string{"strict"}, maxRows: MaxBatch, maxRequestBytes: 8 << 20,
+	flags: []string{"strict"}, maxRows: maxItems, maxRequestBytes: 8 << 20,
 }
 
 var visionContract = &contract{
@@ -63,7 +64,7 @@ var visionContract = &contract{
 		{Name: "grid", Datatype: INT64, Shape: []int{-1, 2}},
 		{Name: "notes", Datatype: BYTES, Shape: []int{-1}},
 	},
-	maxRows: MaxBatch, maxRequestBytes: 68 << 20,
+	maxRows: maxItems, maxRequestBytes: 68 << 20,
 }
 
 var audioContract = &contract{
@@ -76,7 +77,7 @@ var audioContract = &contract{
 		{Name: "seconds", Datatype: FP32, Shape: []int{-1}},
 		{Name: "notes", Datatype: BYTES, Shape: []int{-1}},
 	},
-	flags: []string{"strict"}, maxRows: MaxBatch, maxRequestBytes: 68 << 20,
+	flags: []string{"strict"}, maxRows: maxItems, maxRequestBytes: 68 << 20,
 }
 
 var fusionContract = &contract{

@@ -84,33 +84,24 @@ func packOutput(name string, features []*analysis.Features, longest int) (Tensor
 	return Tensor{}, fmt.Errorf("no output %s can be made of features", name)
 }
 
-// encode has items encoded in as many requests as MaxBatch and the size of a request make necessary.
+// encode has items encoded in one request.
 func (c *client) encode(ctx context.Context, items [][]byte, p parameters) ([]*analysis.Features, error) {
-	all := make([]*analysis.Features, 0, len(items))
-	for len(items) > 0 {
-		n, size := 0, int64(maxHeaderBytes)
-		for n < len(items) && n < MaxBatch {
-			size += int64(len(items[n])) + 4
-			if n > 0 && size > c.maxRequestBytes {
-				break
-			}
-			n++
-		}
-		outputs, digest, err := c.infer(ctx, p, []Tensor{byteStrings(c.inputs[0].Name, items[:n])})
-		if err != nil {
-			return nil, err
-		}
-		features, err := c.unpackFeatures(outputs, n)
-		if err != nil {
-			c.remember("")
-			return nil, c.broken(err)
-		}
-		for _, f := range features {
-			f.Model = digest
-		}
-		all, items = append(all, features...), items[n:]
+	if len(items) == 0 {
+		return nil, nil
 	}
-	return all, nil
+	outputs, digest, err := c.infer(ctx, p, []Tensor{byteStrings(c.inputs[0].Name, items)})
+	if err != nil {
+		return nil, err
+	}
+	features, err := c.unpackFeatures(outputs, len(items))
+	if err != nil {
+		c.remember("")
+		return nil, c.broken(err)
+	}
+	for _, f := range features {
+		f.Model = digest
+	}
+	return features, nil
 }
 
 // unpackFeatures is the inverse of packFeatures. It trusts nothing about the outputs but what decode checked.

@@ -117,7 +117,7 @@ func TestBadRequests(t *testing.T) {
 		"nothing":                {plain(textInput(`"shape":[0],"data":[]`)), analysis.InvalidArgument, "text", "holds nothing"},
 		"negative shape":         {plain(textInput(`"shape":[-1],"data":["x"]`)), analysis.InvalidArgument, "text", "negative"},
 		"two dimensions":         {plain(textInput(`"shape":[1,1],"data":["x"]`)), analysis.InvalidArgument, "text", "want a shape of 1 dimensions"},
-		"too many texts":         {plain(textInput(`"shape":[65],"data":["x"]`)), analysis.TooLarge, "text", "first dimension"},
+		"too many texts":         {plain(textInput(`"shape":[257],"data":["x"]`)), analysis.TooLarge, "text", "first dimension"},
 		"huge shape":             {plain(textInput(`"shape":[9223372036854775807],"data":["x"]`)), analysis.TooLarge, "text", "first dimension"},
 		"shape past int64":       {plain(textInput(`"shape":[1e30],"data":["x"]`)), analysis.InvalidArgument, "", "parse the JSON"},
 		"header length garbled":  {headerOnly(headerLengthField, "ten", good), analysis.InvalidArgument, "", "want a number of bytes"},
@@ -171,7 +171,7 @@ func TestMetadata(t *testing.T) {
 		"/v2/health/live":       `{"live":true}`,
 		"/v2/health/ready":      `{"ready":true}`,
 		"/v2/models/text/ready": `{"name":"text","ready":true}`,
-		"/v2/models/text":       `{"name":"text","versions":["sha256:reference"],"platform":"consilium","inputs":[{"name":"text","datatype":"BYTES","shape":[-1]}],"outputs":[{"name":"embedding","datatype":"FP32","shape":[-1,384]},{"name":"tokens","datatype":"FP32","shape":[-1,-1,384]},{"name":"lengths","datatype":"INT64","shape":[-1]},{"name":"notes","datatype":"BYTES","shape":[-1]}],"parameters":{"digest":"sha256:reference","max_request_bytes":8388608,"max_rows":64}}`,
+		"/v2/models/text":       `{"name":"text","versions":["sha256:reference"],"platform":"consilium","inputs":[{"name":"text","datatype":"BYTES","shape":[-1]}],"outputs":[{"name":"embedding","datatype":"FP32","shape":[-1,384]},{"name":"tokens","datatype":"FP32","shape":[-1,-1,384]},{"name":"lengths","datatype":"INT64","shape":[-1]},{"name":"notes","datatype":"BYTES","shape":[-1]}],"parameters":{"digest":"sha256:reference","max_request_bytes":8388608,"max_rows":256}}`,
 		"/v2/models/text/versions/sha256:reference/ready": `{"name":"text","ready":true}`,
 	} {
 		if status, body := get(t, url+path); status != 200 || string(body) != want {
