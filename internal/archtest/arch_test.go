@@ -191,7 +191,7 @@ func sameService(a, b string) bool {
 var owners = map[string][]string{
 	"github.com/sugarme/gotch":            {"internal/tensor"},
 	"github.com/go-chi/chi":               {"gateway"},
-	"github.com/disintegration/imaging":   {"internal/media"},
+	"github.com/disintegration/imaging":   {"internal/media", "internal/train"}, // the trainer draws its own variants
 	"github.com/go-audio":                 {"internal/media"},
 	"github.com/redis/go-redis":           {"internal/cache", "internal/childproc", "internal/allinone", "gateway", "cmd/gateway"},
 	"github.com/jackc/pgx":                {"internal/postgres", "internal/childproc", "migrations", "gateway", "cmd"},
