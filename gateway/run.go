@@ -50,14 +50,14 @@ func Run(ctx context.Context, args []string, getenv func(string) string, stdout,
 // come up later; GET /readyz tells.
 func Build(ctx context.Context, config Config, log *slog.Logger, observer *serve.Observer) (deps Deps, closeDeps func(), err error) {
 	var closers []func()
-	closeDeps = func() {
+	closeAll := func() {
 		for i := range closers {
 			closers[len(closers)-1-i]()
 		}
 	}
 	defer func() {
 		if err != nil {
-			closeDeps()
+			closeAll()
 		}
 	}()
 	deps = Deps{Limits: DefaultLimits, Log: log, Observer: observer}
@@ -118,5 +118,5 @@ func Build(ctx context.Context, config Config, log *slog.Logger, observer *serve
 		Fusion: memory.Fuser(fusion, fusion.Digest),
 	}
 	deps.Analyzer, deps.Embedder = path, path
-	return deps, closeDeps, nil
+	return deps, closeAll, nil
 }
