@@ -80,11 +80,13 @@ func Audio(ctx context.Context, o AudioOptions, out io.Writer) error {
 	}); err != nil {
 		return err
 	}
-	defer engine.Do(context.WithoutCancel(ctx), func(a *tensor.Arena) error {
-		t.optimiser.Free(a)
-		t.params.Free(a)
-		return nil
-	})
+	defer func() {
+		_ = engine.Do(context.WithoutCancel(ctx), func(a *tensor.Arena) error { // the engine is open
+			t.optimiser.Free(a)
+			t.params.Free(a)
+			return nil
+		})
+	}()
 	progress := NewProgress(out, "step", o.Epochs*perEpoch)
 	best, since := math.Inf(1), 0
 	for epoch := 1; epoch <= o.Epochs && since < audioPatience; epoch++ {

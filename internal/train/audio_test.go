@@ -21,16 +21,12 @@ import (
 func writeWAV(t *testing.T, path string, hz float64) {
 	t.Helper()
 	const n = 4000
-	var b bytes.Buffer
-	b.WriteString("RIFF")
-	for _, v := range []any{uint32(36 + 2*n), []byte("WAVEfmt "), uint32(16), uint16(1), uint16(1), uint32(8000),
-		uint32(16000), uint16(2), uint16(16), []byte("data"), uint32(2 * n)} {
-		binary.Write(&b, binary.LittleEndian, v)
-	}
+	b := []byte("RIFF\x00\x00\x00\x00WAVEfmt \x10\x00\x00\x00\x01\x00\x01\x00\x40\x1f\x00\x00\x80\x3e\x00\x00\x02\x00\x10\x00data")
+	b = binary.LittleEndian.AppendUint32(b, 2*n)
 	for i := range n {
-		binary.Write(&b, binary.LittleEndian, int16(8000*math.Sin(2*math.Pi*hz*float64(i)/8000)))
+		b = binary.LittleEndian.AppendUint16(b, uint16(int16(8000*math.Sin(2*math.Pi*hz*float64(i)/8000))))
 	}
-	writeFileIn(t, path, b.Bytes())
+	writeFileIn(t, path, b)
 }
 
 func writeFileIn(t *testing.T, path string, b []byte) {
