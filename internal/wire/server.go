@@ -9,6 +9,9 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"time"
+
+	"golang.org/x/sync/semaphore"
 
 	"consilium/internal/analysis"
 )
@@ -23,16 +26,20 @@ type ModelInfo struct {
 	Log *slog.Logger
 }
 
-// maxInFlight bounds the requests whose bodies are held at the same time.
-const maxInFlight = 256
+const (
+	// maxHeldBytes bounds the bodies that are held at the same time.
+	maxHeldBytes = 512 << 20
+	// minHeldBytes is what a request counts at least; its answer is larger than its body.
+	minHeldBytes = 1 << 20
+)
 
 // server serves one model.
 type server struct {
 	*contract
-	info     ModelInfo
-	run      func(ctx context.Context, r *request) ([]Tensor, error)
-	ready    *readiness
-	inFlight chan struct{}
+	info  ModelInfo
+	run   func(ctx context.Context, r *request) ([]Tensor, error)
+	ready *readiness
+	held  *semaphore.Weighted // bytes of bodies
 }
 
 // request is a decoded request.
@@ -61,7 +68,7 @@ func newServer(c *contract, info ModelInfo, run func(context.Context, *request) 
 	if info.Log == nil {
 		info.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &server{contract: c, info: info, run: run, ready: &readiness{probe: info.Probe}, inFlight: make(chan struct{}, maxInFlight)}
+	s := &server{contract: c, info: info, run: run, ready: &readiness{probe: info.Probe}, held: semaphore.NewWeighted(maxHeldBytes)}
 	mux := http.NewServeMux()
 	handle := func(pattern string, h func(w http.ResponseWriter, r *http.Request) error) {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) { s.answer(w, r, h) })
@@ -162,15 +169,17 @@ func (s *server) index(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *server) infer(w http.ResponseWriter, r *http.Request) error {
-	select {
-	case s.inFlight <- struct{}{}:
-		defer func() { <-s.inFlight }()
-	default:
+	size := max(r.ContentLength, minHeldBytes)
+	if r.ContentLength < 0 || size > s.maxRequestBytes {
+		size = s.maxRequestBytes // all that may be read of a body of unknown length, or of one that is about to be refused
+	}
+	if !s.held.TryAcquire(size) {
 		return &analysis.Error{
-			Code: analysis.Overloaded, Message: "the " + s.part + " has too many requests in flight",
-			Limit: fmt.Sprintf("%d requests", maxInFlight), Value: "more",
+			Code: analysis.Overloaded, Message: "the " + s.part + " holds too many requests", RetryAfter: time.Second,
+			Limit: fmt.Sprintf("%d bytes", maxHeldBytes), Value: "more",
 		}
 	}
+	defer s.held.Release(size)
 	m, inputs, err := s.readRequest(w, r)
 	if err != nil {
 		return err

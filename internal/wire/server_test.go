@@ -283,6 +283,53 @@ func TestOversizedBodies(t *testing.T) {
 	}
 }
 
+// Requests that hold memory together reach a bound of their own, and what comes next is refused at once.
+func TestHeldBodiesAreBounded(t *testing.T) {
+	inside, release := make(chan struct{}), make(chan struct{})
+	url := start(t, NewTextServer(failing(func(context.Context) ([]*analysis.Features, error) {
+		inside <- struct{}{}
+		<-release
+		return nil, analysis.Errorf(analysis.Conflict, "released")
+	}), info())) + "/v2/models/text/infer"
+	send := func() (*http.Response, error) {
+		body := io.MultiReader(strings.NewReader(textInput(`"shape":[1],"data":["x"]`))) // of unknown length
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, body)
+		if err != nil {
+			return nil, err
+		}
+		return http.DefaultClient.Do(request)
+	}
+	const fit = maxHeldBytes / (8 << 20)
+	statuses := make(chan int, fit)
+	for range fit {
+		go func() {
+			status := 0
+			if response, err := send(); err == nil {
+				response.Body.Close()
+				status = response.StatusCode
+			}
+			statuses <- status
+		}()
+	}
+	for range fit {
+		<-inside
+	}
+	response, err := send()
+	if err != nil {
+		t.Fatal(err)
+	}
+	response.Body.Close()
+	if response.StatusCode != http.StatusTooManyRequests || response.Header.Get("Retry-After") != "1" {
+		t.Errorf("one more got status %d, Retry-After %q, want 429 and 1", response.StatusCode, response.Header.Get("Retry-After"))
+	}
+	close(release)
+	for range fit {
+		if status := <-statuses; status != http.StatusConflict {
+			t.Errorf("a held request got status %d, want 409", status)
+		}
+	}
+}
+
 // endless reads as chunks of 64 KiB, for ever.
 type endless struct{}
 
