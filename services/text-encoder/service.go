@@ -1,0 +1,256 @@
+// Package textencoder is the service that turns texts into sentence and token vectors.
+package textencoder
+
+import (
+	"context"
+	"crypto/sha256"
+	_ "embed"
+	"encoding/hex"
+	"fmt"
+	"math"
+	"os"
+	"runtime/debug"
+	"slices"
+	"strconv"
+
+	"consilium/internal/analysis"
+	"consilium/internal/batch"
+	"consilium/internal/model/minilm"
+	"consilium/internal/tensor"
+	"consilium/internal/weights"
+	"consilium/internal/wordpiece"
+)
+
+// preprocessing names what happens around the weights. It is part of the digest, so that a change of it makes stored
+// vectors old.
+const preprocessing = "wordpiece uncased; 256 tokens; mean; L2"
+
+// probe is what testdata/make_golden.py wrote: the vector that PyTorch gives probeText.
+//
+//go:embed probe.safetensors
+var probe []byte
+
+const probeText = "The chest radiograph shows no consolidation."
+
+// minProbeCosine is far above what another text reaches, and far below what rounding costs.
+const minProbeCosine = 0.9999
+
+// Service implements analysis.TextEncoder.
+type Service struct {
+	tokenizer *wordpiece.Tokenizer
+	engine    *tensor.Engine
+	params    *tensor.Params
+	model     *minilm.Model
+	batcher   *batch.Batcher[[]int32, encoding]
+	digest    string
+	probe     []float32
+}
+
+var _ analysis.TextEncoder = (*Service)(nil)
+
+// encoding is what the net makes of one sequence of T tokens.
+type encoding struct {
+	vector []float32 // (D)
+	tokens []float32 // (T, D)
+}
+
+// New loads the net. Close ends the service.
+func New(cfg Config) (*Service, error) {
+	device, err := tensor.ParseDevice(cfg.Device)
+	if err != nil {
+		return nil, fmt.Errorf("start the text encoder: %w", err)
+	}
+	vocabulary, err := read("minilm/vocab.txt")
+	if err != nil {
+		return nil, err
+	}
+	file, err := read("minilm/model.safetensors")
+	if err != nil {
+		return nil, err
+	}
+	s := &Service{digest: digest(file, vocabulary)}
+	if s.tokenizer, err = wordpiece.New(vocabulary); err != nil {
+		return nil, fmt.Errorf("start the text encoder: %w", err)
+	}
+	if s.tokenizer.Len() != int(minilm.L6.Vocabulary) {
+		return nil, fmt.Errorf("start the text encoder: the vocabulary has %d pieces, want %d", s.tokenizer.Len(), minilm.L6.Vocabulary)
+	}
+	raw, _, err := tensor.DecodeSafetensors(probe)
+	if err != nil {
+		return nil, fmt.Errorf("read the text encoder's probe: %w", err)
+	}
+	s.probe = raw["vector"].Values
+	if raw, _, err = tensor.DecodeSafetensors(file); err != nil {
+		return nil, fmt.Errorf("read the text encoder's weights: %w", err)
+	}
+	s.params = tensor.FromRaw(raw)
+	s.engine = tensor.NewEngine(tensor.Options{Device: device, Threads: cfg.Threads})
+	err = s.engine.Do(context.Background(), func(a *tensor.Arena) error {
+		s.model = minilm.New(a, s.params, minilm.L6)
+		return nil
+	})
+	if err != nil {
+		s.engine.Close()
+		return nil, fmt.Errorf("load the text encoder's weights: %w", err)
+	}
+	clear(raw)           // the engine holds its own copy
+	debug.FreeOSMemory() // and the file and these values would stay resident, 180 MB, until Go gets round to it
+	s.batcher = batch.New(batch.Config{MaxCost: batchTokens, Queue: queue, Workers: 1},
+		func(ids []int32) int { return len(ids) }, s.runBatch)
+	return s, nil
+}
+
+// read returns the bytes of an artefact.
+func read(name string) ([]byte, error) {
+	path, err := weights.Path(name)
+	if err != nil {
+		return nil, fmt.Errorf("start the text encoder: %w", err)
+	}
+	return os.ReadFile(path)
+}
+
+func digest(parts ...[]byte) string {
+	h := sha256.New()
+	for _, part := range append(parts, []byte(preprocessing)) {
+		sum := sha256.Sum256(part)
+		h.Write(sum[:])
+	}
+	return "sha256:" + hex.EncodeToString(h.Sum(nil))
+}
+
+// Digest identifies the weights, the vocabulary and the preprocessing.
+func (s *Service) Digest() string { return s.digest }
+
+// Close takes no more calls, waits for those that are running and frees the net. It may be called more than once.
+func (s *Service) Close() error {
+	s.batcher.Close()
+	_ = s.engine.Do(context.Background(), func(a *tensor.Arena) error { // an engine that is closed has freed before
+		s.params.Free(a)
+		return nil
+	})
+	s.engine.Close()
+	return nil
+}
+
+// EncodeText implements analysis.TextEncoder. A call with more than MaxTexts texts, or with one of more than
+// MaxTextBytes, is TooLarge; a text that is not UTF-8 or holds a NUL is InvalidArgument.
+func (s *Service) EncodeText(ctx context.Context, texts []string, strict bool) ([]*analysis.Features, error) {
+	if len(texts) > MaxTexts {
+		return nil, &analysis.Error{
+			Code: analysis.TooLarge, Field: "text", Message: "there are too many texts in one call",
+			Limit: fmt.Sprintf("%d texts", MaxTexts), Value: fmt.Sprintf("%d texts", len(texts)),
+		}
+	}
+	for i, text := range texts {
+		if err := analysis.ValidateText(field(i), text, MaxTextBytes); err != nil {
+			return nil, err
+		}
+	}
+	sequences, features := make([][]int32, len(texts)), make([]*analysis.Features, len(texts))
+	for i, text := range texts {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		ids, found := s.sequence(text)
+		sequences[i] = ids
+		features[i] = &analysis.Features{Modality: analysis.Text, TokenCount: len(ids), TokenDim: int(minilm.L6.Dim), Model: s.digest}
+		if found == len(ids) {
+			continue
+		}
+		if strict {
+			return nil, &analysis.Error{
+				Code: analysis.TooLarge, Field: field(i), Message: "the text has too many tokens",
+				Limit: fmt.Sprintf("%d tokens", MaxTokens), Value: fmt.Sprintf("%d tokens", found),
+			}
+		}
+		features[i].Notes = []analysis.Note{{
+			Modality: analysis.Text, Kind: "truncated", Detail: fmt.Sprintf("cut from %d to %d tokens", found, MaxTokens),
+		}}
+	}
+	encodings, err := s.batcher.DoAll(ctx, sequences)
+	if err != nil {
+		return nil, fmt.Errorf("encode %d texts: %w", len(texts), err)
+	}
+	for i, e := range encodings {
+		features[i].Vector, features[i].Tokens = e.vector, e.tokens
+	}
+	return features, nil
+}
+
+// field names the text at position i in an error.
+func field(i int) string { return "text[" + strconv.Itoa(i) + "]" }
+
+// sequence returns the ids of text between [CLS] and [SEP], at most MaxTokens, and how many there were.
+func (s *Service) sequence(text string) (ids []int32, found int) {
+	ids = s.tokenizer.Append([]int32{s.tokenizer.CLS()}, text)
+	if found = len(ids) + 1; found > MaxTokens {
+		ids = slices.Clone(ids[:MaxTokens-1])
+	}
+	return append(ids, s.tokenizer.SEP()), found
+}
+
+// runBatch encodes the sequences of one batch.
+func (s *Service) runBatch(sequences [][]int32) ([]batch.Result[encoding], error) {
+	encodings, err := s.forward(context.Background(), sequences)
+	if err != nil {
+		return nil, err
+	}
+	results := make([]batch.Result[encoding], len(encodings))
+	for i, e := range encodings {
+		results[i].Value = e
+	}
+	return results, nil
+}
+
+// forward runs the net on sequences and returns one encoding for each, in order.
+func (s *Service) forward(ctx context.Context, sequences [][]int32) ([]encoding, error) {
+	packing, err := minilm.L6.Pack(sequences)
+	if err != nil {
+		return nil, err
+	}
+	var tokens, vectors []float32
+	err = s.engine.Do(ctx, func(a *tensor.Arena) error {
+		t, v := s.model.Forward(a, packing)
+		tokens, vectors = a.Float32s(t), a.Float32s(v)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	dim := int(minilm.L6.Dim)
+	encodings := make([]encoding, len(sequences))
+	for _, i := range packing.Order {
+		n := len(sequences[i]) * dim
+		// Copies, so that one text's features do not keep the whole batch in memory.
+		encodings[i] = encoding{vector: slices.Clone(vectors[:dim]), tokens: slices.Clone(tokens[:n])}
+		vectors, tokens = vectors[dim:], tokens[n:]
+	}
+	return encodings, nil
+}
+
+// Probe encodes one sentence and compares its vector with the one that PyTorch computed. It does not wait in the
+// queue, so that a busy encoder is not taken for a broken one.
+func (s *Service) Probe(ctx context.Context) error {
+	ids, _ := s.sequence(probeText)
+	encodings, err := s.forward(ctx, [][]int32{ids})
+	if err != nil {
+		return fmt.Errorf("probe the text encoder: %w", err)
+	}
+	if c := cosine(encodings[0].vector, s.probe); !(c >= minProbeCosine) {
+		return fmt.Errorf("probe the text encoder: cosine %.6f to the stored vector, want at least %v", c, minProbeCosine)
+	}
+	return nil
+}
+
+// cosine returns the cosine of the angle between x and y; NaN if one has no length.
+func cosine(x, y []float32) float64 {
+	if len(x) != len(y) {
+		return math.NaN()
+	}
+	var xy, xx, yy float64
+	for i := range x {
+		a, b := float64(x[i]), float64(y[i])
+		xy, xx, yy = xy+a*b, xx+a*a, yy+b*b
+	}
+	return xy / math.Sqrt(xx*yy)
+}
