@@ -1,0 +1,37 @@
+// Command vision-encoder serves the vision encoder over the Open Inference Protocol.
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"consilium/internal/wire"
+	visionencoder "consilium/services/vision-encoder"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr); err != nil {
+		fmt.Fprintf(os.Stderr, "vision-encoder: %v\n", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) error {
+	process := wire.Process{
+		Name: "vision-encoder", Listen: "127.0.0.1:8082",
+		Args: args, Getenv: getenv, Stdout: stdout, Stderr: stderr,
+	}
+	open := func(s wire.Settings) (*visionencoder.Service, error) {
+		return visionencoder.New(visionencoder.Config{Device: s.Device})
+	}
+	return wire.Run(ctx, process, open, func(s *visionencoder.Service, info wire.ModelInfo) http.Handler {
+		return wire.NewVisionServer(s, info)
+	})
+}
