@@ -1,0 +1,64 @@
+package main
+
+import (
+	"math/rand/v2"
+	"testing"
+
+	"consilium/internal/analysis"
+	"consilium/internal/wire"
+	"consilium/internal/wire/conform"
+	"consilium/services/fusion"
+)
+
+// features returns features of the right sizes whose values are drawn: what the net answers to them says nothing,
+// but it says the same on both sides of the wire.
+func features(modality analysis.Modality, vector, count, dim int) *analysis.Features {
+	random := rand.New(rand.NewPCG(1, uint64(count)))
+	draw := func(n int) []float32 {
+		values := make([]float32, n)
+		for i := range values {
+			values[i] = float32(random.NormFloat64())
+		}
+		return values
+	}
+	return &analysis.Features{Modality: modality, Vector: draw(vector), Tokens: draw(count * dim), TokenCount: count, TokenDim: dim}
+}
+
+// TestProgram runs the program itself: what its clients, ours and Triton's, get is what the service makes in process.
+func TestProgram(t *testing.T) {
+	url := conform.Program(t, run)
+	local, err := fusion.New(fusion.Config{Device: "cpu"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer local.Close()
+	remote, err := wire.NewFuser(url, wire.ClientOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := remote.Ready(t.Context()); err != nil {
+		t.Errorf("not ready: %v", err)
+	}
+	if digest, err := remote.Digest(t.Context()); err != nil || digest != local.Digest() {
+		t.Errorf("digest %s over the wire, %v; %s in process", digest, err, local.Digest())
+	}
+	question, note := features(analysis.Text, 384, 9, 384), features(analysis.Text, 384, 30, 384)
+	image, audio := features(analysis.Image, 1280, 49, 1280), features(analysis.Audio, 256, 40, 128)
+	image.Rows, image.Cols = 7, 7
+	oblong := *image
+	oblong.Rows, oblong.Cols = 49, 1
+	conform.Fusion(t, local, remote, map[string]*analysis.FuseRequest{
+		"question, image":      {Task: analysis.Question, Question: question, Image: image},
+		"question, everything": {Task: analysis.Question, Question: question, Text: note, Image: image, Audio: audio, Candidates: 3},
+		"question, audio":      {Task: analysis.Question, Question: question, Audio: audio, Candidates: 100},
+		"report, everything":   {Task: analysis.Report, Text: note, Image: image, Audio: audio},
+		"report, image":        {Task: analysis.Report, Image: image},
+		"report, nothing":      {Task: analysis.Report},
+		"no question":          {Task: analysis.Question, Image: image},
+		"unknown task":         {Task: "dance", Image: image},
+		"other grid":           {Task: analysis.Report, Image: &oblong},
+		"narrow tokens":        {Task: analysis.Report, Text: features(analysis.Text, 384, 30, 383)},
+		"too many tokens":      {Task: analysis.Report, Text: features(analysis.Text, 384, 2000, 384)},
+		"swapped":              {Task: analysis.Report, Text: audio},
+	})
+}
