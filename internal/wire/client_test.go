@@ -147,6 +147,24 @@ func TestNobodyListens(t *testing.T) {
 	}
 }
 
+// An answer that begins and then stalls ends with the call's timeout.
+func TestStallingEncoder(t *testing.T) {
+	whole, headerLength := answerOf(t, func(*message, []Tensor) {})
+	client, err := NewTextEncoder(start(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set(headerLengthField, strconv.Itoa(headerLength))
+		w.Header().Set("Content-Length", strconv.Itoa(len(whole)))
+		_, _ = w.Write(whole[:len(whole)/2])
+		_ = http.NewResponseController(w).Flush()
+		<-r.Context().Done() // until the client hangs up
+	})), ClientOptions{Timeout: 50 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := client.EncodeText(t.Context(), []string{"x"}, false); analysis.CodeOf(err) != analysis.Unavailable {
+		t.Errorf("got %v, want unavailable", err)
+	}
+}
+
 // An encoder that is too slow is Unavailable; a caller who loses patience first gets Canceled, and the encoder hears of it.
 func TestSlowEncoder(t *testing.T) {
 	heard := make(chan struct{}, 2)

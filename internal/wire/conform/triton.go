@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -24,6 +25,9 @@ var (
 
 // TritonVersion is the release of tritonclient that Triton uses.
 const TritonVersion = "2.73.0"
+
+// tritonPythons are the versions of Python that requirements.txt has wheels of.
+var tritonPythons = []string{"3.11", "3.12", "3.13"}
 
 // tritonJob is what triton.py reads.
 type tritonJob struct {
@@ -58,7 +62,8 @@ type TritonAnswer struct {
 }
 
 // Triton calls the model at baseURL with PyPI's tritonclient and returns what came back, after checking that
-// binary and JSON, with and without a version, all give the same. It skips where Python or its pip is missing.
+// binary and JSON, with and without a version, all give the same. It skips where there is no Python with pip, or another one than
+// those that the packages are pinned for.
 func Triton(t *testing.T, baseURL, model string, parameters map[string]any, inputs ...TritonInput) *TritonAnswer {
 	t.Helper()
 	folder := installTriton(t)
@@ -118,9 +123,13 @@ func installTriton(t *testing.T) string {
 	if err := exec.Command("python3", "-m", "pip", "--version").Run(); err != nil {
 		t.Skipf("python3 with pip is needed for tritonclient: %v", err)
 	}
-	version, err := exec.Command("python3", "-c", "import sys; print('%d.%d' % sys.version_info[:2])").Output()
+	out, err := exec.Command("python3", "-c", "import sys; print('%d.%d' % sys.version_info[:2])").Output()
 	if err != nil {
 		t.Fatalf("ask python3 for its version: %v", err)
+	}
+	version := strings.TrimSpace(string(out))
+	if !slices.Contains(tritonPythons, version) {
+		t.Skipf("tritonclient is pinned for Python %s, found %s", strings.Join(tritonPythons, ", "), version)
 	}
 	root := os.Getenv("CONSILIUM_CACHE")
 	if root == "" {
@@ -130,7 +139,7 @@ func installTriton(t *testing.T) string {
 		}
 		root = filepath.Join(home, ".cache", "consilium")
 	}
-	folder := filepath.Join(root, "tritonclient-"+TritonVersion+"-py"+strings.TrimSpace(string(version)))
+	folder := filepath.Join(root, "tritonclient-"+TritonVersion+"-py"+version)
 	if _, err := os.Stat(folder); err == nil {
 		return folder
 	}
