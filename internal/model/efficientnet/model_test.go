@@ -14,8 +14,9 @@ import (
 )
 
 // tolerance is how far a value may lie from the reference, relative to the greatest value of its tensor. The
-// reference normalises after each convolution, here the two are folded, so rounding differs.
-const tolerance = 1e-4
+// reference normalises after each convolution, here the two are folded, so rounding differs. Measured: 7.9e-5 for the
+// flat grey picture, whose input is all zeros and whose features are small, 9.2e-6 for the worst other one.
+const tolerance = 3e-4
 
 const patterns = 12
 
