@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"mime"
 	"net/http"
 	"net/url"
@@ -24,12 +25,15 @@ import (
 // are read as they come.
 func (s *server) check(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		item := s.spec.Paths.Value(r.Pattern)
-		if item == nil || item.GetOperation(r.Method) == nil {
-			s.fail(w, r, fmt.Errorf("openapi.yaml knows no %s %s", r.Method, r.Pattern))
+		item, method := s.spec.Paths.Value(r.Pattern), r.Method
+		if method == http.MethodHead {
+			method = http.MethodGet
+		}
+		if item == nil || item.GetOperation(method) == nil {
+			s.fail(w, r, fmt.Errorf("openapi.yaml knows no %s %s", method, r.Pattern))
 			return
 		}
-		operation := item.GetOperation(r.Method)
+		operation := item.GetOperation(method)
 		if err := checkParameters(r, append(slices.Clone(item.Parameters), operation.Parameters...)); err != nil {
 			s.fail(w, r, err)
 			return
@@ -187,7 +191,11 @@ func schemaError(prefix string, err error) *analysis.Error {
 	if !errors.As(err, &schema) {
 		return analysis.Invalid(named(prefix), "the value is not what openapi.yaml describes")
 	}
-	field := strings.Join(schema.JSONPointer(), ".")
+	pointer := schema.JSONPointer()
+	if name, ok := unknownField(schema); ok {
+		pointer = append(pointer, name)
+	}
+	field := strings.Join(pointer, ".")
 	if prefix != "" {
 		field = strings.TrimSuffix(prefix+"."+field, ".")
 	}
@@ -220,6 +228,20 @@ func schemaError(prefix string, err error) *analysis.Error {
 	}
 	e.Value = found(schema.Value)
 	return e
+}
+
+// unknownField returns the first field of an object that its schema does not have, if that is the error.
+func unknownField(err *openapi3.SchemaError) (name string, ok bool) {
+	object, isObject := err.Value.(map[string]any)
+	if !isObject || err.SchemaField != "properties" && err.SchemaField != "additionalProperties" {
+		return "", false
+	}
+	for _, name := range slices.Sorted(maps.Keys(object)) {
+		if err.Schema.Properties[name] == nil {
+			return name, true
+		}
+	}
+	return "", false
 }
 
 func named(field string) string {

@@ -34,6 +34,9 @@ func (s *server) readForm(reader *multipart.Reader, fields []field) ([]part, err
 	for {
 		raw, err := reader.NextRawPart()
 		if errors.Is(err, io.EOF) {
+			if len(parts) == 0 {
+				return nil, unreadable400("body", "the form holds no part: it is empty, or its boundary is another one")
+			}
 			return parts, nil
 		}
 		if err != nil {
