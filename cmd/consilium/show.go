@@ -1,0 +1,114 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"math"
+	"strings"
+
+	"consilium/gateway/client"
+)
+
+// width is the length of a full bar, in characters.
+const width = 24
+
+// shades are the steps of a heat grid, from the least to the most attention.
+var shades = []string{"  ", "░░", "▒▒", "▓▓", "██"}
+
+func showStudy(w io.Writer, study *client.Study) {
+	fmt.Fprintf(w, "\nStudy %s  %s\n", study.Id, study.Title)
+	for _, a := range study.Artefacts {
+		fmt.Fprintf(w, "  %-6s %-25s %8d bytes  sha256 %.12s…\n", a.Modality, a.MediaType, a.Bytes, a.Sha256)
+	}
+}
+
+func showAnswer(w io.Writer, a *client.Answer) {
+	fmt.Fprintf(w, "\n  Question   %s\n  Answer     %s  (%s)\n", a.Question, a.Text, percent(a.Confidence))
+	if len(a.Candidates) > 0 {
+		var next []string
+		for _, c := range a.Candidates {
+			next = append(next, c.Text+" "+percent(c.Probability))
+		}
+		fmt.Fprintf(w, "  Next       %s\n", strings.Join(next, ", "))
+	}
+	showEvidence(w, a.Modalities, a.Attention, a.Notes, a.Models, a.Timing)
+}
+
+func showReport(w io.Writer, r *client.Report) {
+	fmt.Fprintf(w, "\n  Report %s  (%s)\n", r.Id, r.Status)
+	for _, section := range r.Sections {
+		fmt.Fprintf(w, "\n  %s\n", strings.ToUpper(string(section.Name)))
+		for _, sentence := range section.Sentences {
+			fmt.Fprintf(w, "    %s\n", sentence.Text)
+			for _, f := range sentence.Evidence {
+				fmt.Fprintf(w, "      %-24s %s %s  from %s, counts from %s\n", f.Label, bar(f.Probability), percent(f.Probability), f.Modality, percent(f.Threshold))
+			}
+		}
+	}
+	for _, omission := range r.NotAssessed {
+		fmt.Fprintf(w, "    not assessed: %s: %s\n", omission.Modality, omission.Reason)
+	}
+	fmt.Fprintf(w, "\n  %s\n", r.Disclaimer)
+	showEvidence(w, r.Modalities, r.Attention, r.Notes, r.Models, r.Timing)
+}
+
+// showEvidence prints what an answer and a report have in common.
+func showEvidence(w io.Writer, modalities []client.ModalityWeight, attention *client.Attention, notes []client.Note, models client.Models, timing []client.Stage) {
+	fmt.Fprintln(w)
+	for _, m := range modalities {
+		fmt.Fprintf(w, "  %-6s weight %s %.3f   entropy %s %.3f\n", m.Modality, bar(m.Weight), m.Weight, bar(m.Entropy), m.Entropy)
+	}
+	if attention != nil {
+		fmt.Fprintf(w, "  image attention, %d x %d cells\n", attention.Rows, attention.Cols)
+		for _, line := range heat(attention) {
+			fmt.Fprintf(w, "    %s\n", line)
+		}
+	}
+	for _, note := range notes {
+		fmt.Fprintf(w, "  note: %s %s: %s\n", note.Modality, note.Kind, note.Detail)
+	}
+	for _, role := range []string{"text", "image", "audio", "fusion"} {
+		if digest, ok := models[role]; ok {
+			fmt.Fprintf(w, "  model %-6s %.16s\n", role, digest)
+		}
+	}
+	var stages []string
+	for _, s := range timing {
+		stages = append(stages, fmt.Sprintf("%s %.0f ms", s.Name, s.Seconds*1000))
+	}
+	if len(stages) > 0 {
+		fmt.Fprintf(w, "  time  %s\n", strings.Join(stages, ", "))
+	}
+}
+
+func percent(fraction float64) string { return fmt.Sprintf("%.1f %%", 100*fraction) }
+
+// bar draws a fraction of 0 to 1.
+func bar(fraction float64) string {
+	full := int(math.Round(width * min(max(fraction, 0), 1)))
+	return strings.Repeat("█", full) + strings.Repeat("·", width-full)
+}
+
+// heat draws the grid with the cell of most attention darkest; an even grid is all of one shade.
+func heat(attention *client.Attention) []string {
+	if attention.Rows < 1 || attention.Cols < 1 || len(attention.Values) != attention.Rows*attention.Cols {
+		return nil
+	}
+	var most float32
+	for _, v := range attention.Values {
+		most = max(most, v)
+	}
+	lines := []string{"┌" + strings.Repeat("──", attention.Cols) + "┐"}
+	for row := range attention.Rows {
+		var line strings.Builder
+		for _, v := range attention.Values[row*attention.Cols : (row+1)*attention.Cols] {
+			shade := 0
+			if most > 0 {
+				shade = int(math.Round(float64(max(v, 0)/most) * float64(len(shades)-1)))
+			}
+			line.WriteString(shades[shade])
+		}
+		lines = append(lines, "│"+line.String()+"│")
+	}
+	return append(lines, "└"+strings.Repeat("──", attention.Cols)+"┘")
+}

@@ -1,0 +1,81 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"consilium/gateway/client"
+)
+
+func TestBarIsAsLongAsTheFraction(t *testing.T) {
+	for _, test := range []struct {
+		fraction float64
+		full     int
+	}{{0, 0}, {0.5, width / 2}, {1, width}, {-1, 0}, {7, width}} {
+		drawn := bar(test.fraction)
+		if full := strings.Count(drawn, "█"); full != test.full || len([]rune(drawn)) != width {
+			t.Errorf("bar(%v) = %q", test.fraction, drawn)
+		}
+	}
+}
+
+func TestHeatIsDarkestWhereAttentionIs(t *testing.T) {
+	lines := heat(&client.Attention{Rows: 2, Cols: 3, Values: []float32{0, 0.1, 0.1, 0.2, 0.2, 0.4}})
+	want := []string{"┌──────┐", "│  ░░░░│", "│▒▒▒▒██│", "└──────┘"}
+	if strings.Join(lines, "\n") != strings.Join(want, "\n") {
+		t.Errorf("drew\n%s\nwant\n%s", strings.Join(lines, "\n"), strings.Join(want, "\n"))
+	}
+	for name, odd := range map[string]*client.Attention{
+		"too few values": {Rows: 2, Cols: 2, Values: []float32{1}},
+		"no cells":       {},
+		"negative":       {Rows: -1, Cols: -1, Values: []float32{1}},
+	} {
+		if lines := heat(odd); lines != nil {
+			t.Errorf("%s: drew %q", name, lines)
+		}
+	}
+	if lines := heat(&client.Attention{Rows: 1, Cols: 2, Values: []float32{0, 0}}); lines[1] != "│    │" {
+		t.Errorf("no attention at all: drew %q", lines)
+	}
+}
+
+func TestCommandsSayHowTheyAreUsed(t *testing.T) {
+	var out strings.Builder
+	getenv := func(string) string { return "" }
+	if err := run(t.Context(), nil, getenv, &out, &out); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range commands {
+		if !strings.Contains(out.String(), "  "+c.name+" ") || !strings.Contains(out.String(), c.summary) {
+			t.Errorf("the list lacks %s:\n%s", c.name, out.String())
+		}
+	}
+	for args, want := range map[string]string{
+		"dance":       "no such command",
+		"ask":         "usage: consilium ask QUESTION FILE…",
+		"report":      "usage: consilium report FILE…",
+		"up now":      "usage: consilium up",
+		"report a.gz": "a.gz",
+	} {
+		if err := run(t.Context(), strings.Fields(args), getenv, &out, &out); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("consilium %s: %v", args, err)
+		}
+	}
+}
+
+func TestWrongSettingsAreAllNamedBeforeAnythingStarts(t *testing.T) {
+	settings := map[string]string{"CONSILIUM_LISTEN": "here", "CONSILIUM_DEVICE": "abacus", "CONSILIUM_DRAIN_TIMEOUT": "soon"}
+	var out strings.Builder
+	err := run(t.Context(), []string{"up"}, func(name string) string { return settings[name] }, &out, &out)
+	if err == nil {
+		t.Fatal("started")
+	}
+	for name := range settings {
+		if !strings.Contains(err.Error(), name) {
+			t.Errorf("the error does not name %s: %v", name, err)
+		}
+	}
+	if out.Len() > 0 {
+		t.Errorf("it said %q", out.String())
+	}
+}

@@ -1,0 +1,76 @@
+package allinone
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"path/filepath"
+	"time"
+
+	"consilium/gateway"
+)
+
+// startGateway starts the gateway over the parts that are up and returns when it says that it is ready.
+func (s *Stack) startGateway(ctx context.Context, postgresURL, redisURL string) error {
+	defer s.step("gateway")()
+	own := map[string]string{
+		"CONSILIUM_LISTEN":       s.settings.Listen,
+		"CONSILIUM_POSTGRES_URL": postgresURL,
+		"CONSILIUM_REDIS_URL":    redisURL,
+		"CONSILIUM_BLOB_DIR":     filepath.Join(s.settings.State, "blobs"),
+	}
+	for _, m := range models {
+		own[m.setting] = s.models[m.name].url
+	}
+	running, err := launch(ctx, "gateway", func(ctx context.Context, stdout *addressLine) error {
+		return gateway.Run(ctx, nil, s.with(own), stdout, s.log)
+	})
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	s.gateway, s.URL = running, running.url
+	s.mu.Unlock()
+	s.watch("gateway", running.done)
+	return awaitReady(ctx, running)
+}
+
+// awaitReady asks until every part that an analysis needs is ready.
+func awaitReady(ctx context.Context, gateway *part) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	ticker := time.NewTicker(50 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		said, err := ready(ctx, gateway.url)
+		if err == nil && said == "" {
+			return nil
+		}
+		select {
+		case <-gateway.done:
+			return fmt.Errorf("wait for the platform: the gateway ended: %w", gateway.err)
+		case <-ctx.Done():
+			return fmt.Errorf("wait for the platform: %w; it last said %q (%w)", ctx.Err(), said, err)
+		case <-ticker.C:
+		}
+	}
+}
+
+// ready asks once. It returns "" or what the platform says that it lacks.
+func ready(ctx context.Context, url string) (said string, err error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"/readyz", nil)
+	if err != nil {
+		return "", err
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return "", err
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(response.Body, 4096))
+	if err != nil || response.StatusCode == http.StatusOK {
+		return "", err
+	}
+	return string(body), nil
+}

@@ -1,0 +1,74 @@
+package allinone
+
+import (
+	"context"
+	"net/http"
+
+	"consilium/internal/wire"
+	audioencoder "consilium/services/audio-encoder"
+	"consilium/services/fusion"
+	textencoder "consilium/services/text-encoder"
+	visionencoder "consilium/services/vision-encoder"
+)
+
+// A model is one of the four services, run as its program runs it.
+type model struct {
+	name string
+	// setting is where the gateway reads the service's address.
+	setting string
+	run     func(ctx context.Context, p wire.Process) error
+}
+
+var models = []model{
+	{"text-encoder", "CONSILIUM_TEXT_ENCODER_URL", func(ctx context.Context, p wire.Process) error {
+		return wire.Run(ctx, p, func(s wire.Settings) (*textencoder.Service, error) {
+			return textencoder.New(textencoder.Config{Device: s.Device})
+		}, func(s *textencoder.Service, info wire.ModelInfo) http.Handler { return wire.NewTextServer(s, info) })
+	}},
+	{"vision-encoder", "CONSILIUM_VISION_ENCODER_URL", func(ctx context.Context, p wire.Process) error {
+		return wire.Run(ctx, p, func(s wire.Settings) (*visionencoder.Service, error) {
+			return visionencoder.New(visionencoder.Config{Device: s.Device})
+		}, func(s *visionencoder.Service, info wire.ModelInfo) http.Handler { return wire.NewVisionServer(s, info) })
+	}},
+	{"audio-encoder", "CONSILIUM_AUDIO_ENCODER_URL", func(ctx context.Context, p wire.Process) error {
+		return wire.Run(ctx, p, func(s wire.Settings) (*audioencoder.Service, error) {
+			return audioencoder.New(audioencoder.Config{Device: s.Device})
+		}, func(s *audioencoder.Service, info wire.ModelInfo) http.Handler { return wire.NewAudioServer(s, info) })
+	}},
+	{"fusion", "CONSILIUM_FUSION_URL", func(ctx context.Context, p wire.Process) error {
+		return wire.Run(ctx, p, func(s wire.Settings) (*fusion.Service, error) {
+			return fusion.New(fusion.Config{Device: s.Device})
+		}, func(s *fusion.Service, info wire.ModelInfo) http.Handler { return wire.NewFusionServer(s, info) })
+	}},
+}
+
+// startModel starts one service on a free port of the loopback interface.
+func (s *Stack) startModel(ctx context.Context, m model) error {
+	defer s.step(m.name)()
+	running, err := launch(ctx, m.name, func(ctx context.Context, stdout *addressLine) error {
+		return m.run(ctx, wire.Process{
+			Name: m.name, Listen: anyPort, Stdout: stdout, Stderr: s.log,
+			Getenv: s.with(map[string]string{"CONSILIUM_LISTEN": anyPort}),
+		})
+	})
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	s.models[m.name] = running
+	s.mu.Unlock()
+	s.watch(m.name, running.done)
+	return nil
+}
+
+const anyPort = "127.0.0.1:0"
+
+// with returns the settings of one part: what its place in the platform says, else what the user said.
+func (s *Stack) with(own map[string]string) func(string) string {
+	return func(name string) string {
+		if value, ok := own[name]; ok {
+			return value
+		}
+		return s.getenv(name)
+	}
+}
