@@ -14,7 +14,9 @@ import (
 // Options configure an Engine.
 type Options struct {
 	Device Device
-	// Threads is the size of the OpenMP team of this engine's thread, 0 for one per core.
+	// Threads is the size of the OpenMP team of this engine's thread, 0 for half of the cores. A team that has to
+	// share a core with another busy thread waits for it at every barrier and can slow down a hundredfold, and an
+	// engine is seldom the only one on its machine.
 	Threads int
 	// Grad records operators for Backward. A server leaves it off.
 	Grad bool
@@ -41,7 +43,7 @@ type job struct {
 // NewEngine starts an engine. Close ends it.
 func NewEngine(opt Options) *Engine {
 	if opt.Threads <= 0 {
-		opt.Threads = runtime.NumCPU()
+		opt.Threads = max(1, runtime.NumCPU()/2)
 	}
 	e := &Engine{device: opt.Device, jobs: make(chan job), closed: make(chan struct{}), done: make(chan struct{})}
 	go e.loop(opt)
