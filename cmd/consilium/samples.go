@@ -1,10 +1,12 @@
 package main
 
 import (
+	"encoding/csv"
 	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"consilium/internal/weights"
 )
@@ -14,40 +16,47 @@ const note = `Cough and fever for four days, worse at night. Temperature 38.6 de
 oxygen saturation 95 % on room air. Coarse crackles over the right lower zone. No known allergies.
 Please look for consolidation or effusion.`
 
-// examination returns the files of the demo's first study, a radiograph and a sound, from the data folder if
-// there is one, else from what the packages carry.
+// examination returns the files of the demo's first study: a radiograph that a package carries, and a cough of the
+// data folder or, without one, a spoken digit. No model was trained on any of them.
 func examination(data string) (files []string, err error) {
-	if data != "" {
-		image, imageErr := first(filepath.Join(data, "cxr", "images", "*.*"))
-		sound, soundErr := first(filepath.Join(data, "audio", "cough", "*.wav"))
-		if imageErr == nil && soundErr == nil {
-			return []string{image, sound}, nil
-		}
-	}
 	folder, err := weights.Path("pneumonia-val")
 	if err != nil {
 		return nil, err
 	}
-	image, err := first(filepath.Join(folder, "*bacteria*.jpeg"))
-	if err != nil {
-		return nil, err
+	files = []string{filepath.Join(folder, "person1946_bacteria_4874.jpeg")}
+	if data != "" {
+		cough, err := heldOutCough(filepath.Join(data, "audio"))
+		if err != nil {
+			return nil, err
+		}
+		return append(files, cough), nil
 	}
-	files = append(files, image)
 	if digits, err := weights.Path("asterisk-digits"); err == nil { // absent where there is no apt-get
 		files = append(files, filepath.Join(digits, "7.wav"))
 	}
 	return files, nil
 }
 
-func first(pattern string) (string, error) {
-	files, err := filepath.Glob(pattern)
-	if err == nil && len(files) == 0 {
-		err = fmt.Errorf("find %s: no such file", pattern)
-	}
+// heldOutCough returns the first cough of the test split.
+func heldOutCough(folder string) (string, error) {
+	path := filepath.Join(folder, "metadata.csv")
+	f, err := os.Open(path)
 	if err != nil {
 		return "", err
 	}
-	return files[0], nil
+	defer f.Close()
+	rows, err := csv.NewReader(f).ReadAll()
+	if err != nil {
+		return "", fmt.Errorf("read %s: %w", path, err)
+	}
+	for _, row := range rows {
+		cell := func(column string) string { return row[slices.Index(rows[0], column)] }
+		if slices.Contains(rows[0], "file") && slices.Contains(rows[0], "label") && slices.Contains(rows[0], "split") &&
+			cell("label") == "cough" && cell("split") == "test" {
+			return filepath.Join(folder, cell("file")), nil
+		}
+	}
+	return "", fmt.Errorf("read %s: no cough of the test split", path)
 }
 
 // A puzzle is one question of easy-VQA with its right answer.

@@ -69,7 +69,7 @@ func showEvidence(w io.Writer, modalities []client.ModalityWeight, attention *cl
 	}
 	for _, role := range []string{"text", "image", "audio", "fusion"} {
 		if digest, ok := models[role]; ok {
-			fmt.Fprintf(w, "  model %-6s %.16s\n", role, digest)
+			fmt.Fprintf(w, "  model %-6s %.19s…\n", role, digest)
 		}
 	}
 	var stages []string

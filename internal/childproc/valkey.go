@@ -82,7 +82,11 @@ func (v *Valkey) start(ctx context.Context, program, dir string, account *accoun
 	defer client.Close()
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
-	if err := poll(ctx, v.process.done, func() bool { return client.Ping(ctx).Err() == nil }); err != nil {
+	err = poll(ctx, v.process.done, func() bool {
+		_, missing := os.Stat(v.socket) // go-redis complains on standard error about every failed dial
+		return missing == nil && client.Ping(ctx).Err() == nil
+	})
+	if err != nil {
 		return fmt.Errorf("wait for Valkey in %s: %w: %s", dir, err, v.process.said)
 	}
 	return nil
