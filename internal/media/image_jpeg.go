@@ -53,6 +53,12 @@ func readJPEG(b []byte) (ImageHeader, error) {
 	if j.scans == 0 {
 		return ImageHeader{}, invalidImage("the JPEG holds no picture data")
 	}
+	if err := j.nameColors(); err != nil {
+		return ImageHeader{}, err
+	}
+	if err := j.header.checkSize(); err != nil {
+		return ImageHeader{}, err
+	}
 	// A block of 8 x 8 pixels takes at least one bit: the first scan of a progressive picture codes it so.
 	return j.header, j.header.checkFilled(int64(len(b)), int64(j.header.Width)*int64(j.header.Height)/512)
 }
@@ -137,17 +143,20 @@ func (j *jpegReader) frame(marker byte, data []byte) error {
 	return nil
 }
 
-// scan counts the scans. At the first one every segment that tells the colour model has passed.
+// scan counts the scans.
 func (j *jpegReader) scan() error {
+	if j.components == 0 {
+		return invalidImage("the JPEG is broken: picture data comes before the frame header")
+	}
 	if j.scans++; j.scans > MaxImageScans {
 		return overLimit("the JPEG has too many scans", fmt.Sprintf("%d scans", MaxImageScans), "more")
 	}
-	if j.scans > 1 {
-		return nil
-	}
+	return nil
+}
+
+// nameColors tells the colour model as the decoder does, from the segments of the whole file.
+func (j *jpegReader) nameColors() error {
 	switch {
-	case j.components == 0:
-		return invalidImage("the JPEG is broken: picture data comes before the frame header")
 	case j.components == 1:
 		j.header.ColorModel = "grey"
 	case j.components == 3 && !j.jfif && (j.adobe == 0 || string(j.ids[:3]) == "RGB"):
@@ -161,5 +170,5 @@ func (j *jpegReader) scan() error {
 	default:
 		j.header.ColorModel = "ycck"
 	}
-	return j.header.checkSize()
+	return nil
 }

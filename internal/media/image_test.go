@@ -167,6 +167,7 @@ func hostile(t testing.TB) map[string]struct {
 		"jpeg of 65535 x 65535":    {jpegOf(sof(markerSOF0, 8, 65535, 65535, 1, 2, 3), sos), large, "16384"},
 		"jpeg hardly filled":       {jpegOf(sof(markerSOF2, 8, 8000, 4000, 1), sos), invalid, "take at least 62500 bytes"},
 		"jpeg memory":              {jpegOf(segment(markerAPP14, []byte("Adobe\x00\x64\x00\x00\x00\x00\x02")...), sof(markerSOF2, 8, 8000, 4000, 1, 2, 3, 4), sos), large, "memory"},
+		"jpeg memory when turned":  {jpegOf(sof(markerSOF2, 8, 8000, 4000, 1, 2, 3), sos, segment(markerAPP1, append([]byte("Exif\x00\x00"), exifData(binary.LittleEndian, 6)...)...)), large, "memory"},
 		"jpeg of height 0":         {jpegOf(sof(markerSOF0, 8, 64, 0, 1), sos), invalid, "64 x 0"},
 		"jpeg of 12 bits":          {jpegOf(sof(markerSOF1, 12, 64, 64, 1), sos), unsupported, "12 bits"},
 		"jpeg lossless":            {jpegOf(sof(0xc3, 8, 64, 64, 1), sos), unsupported, "SOF3"},
