@@ -9,7 +9,7 @@ import (
 
 // The limits of a picture. They are checked on its header, before a pixel is allocated.
 const (
-	// MaxImageBytes bounds the encoded picture: twice a 16-bit mammogram at the ratio that PNG reaches.
+	// MaxImageBytes bounds the encoded picture. A 16-bit mammogram of 28 million pixels, which PNG about halves, fits.
 	MaxImageBytes = 32 << 20
 	// MaxImageSide bounds each side, in pixels.
 	MaxImageSide = 16384
