@@ -352,7 +352,7 @@ type EmbeddingMedia struct {
 // EmbeddingMediaType defines model for EmbeddingMedia.Type.
 type EmbeddingMediaType string
 
-// EmbeddingRequest defines model for EmbeddingRequest.
+// EmbeddingRequest Example: {"input":["A cough for a week"],"model":"consilium"}
 type EmbeddingRequest struct {
 	// EncodingFormat base64 is little-endian float32
 	EncodingFormat *EmbeddingRequestEncodingFormat `json:"encoding_format,omitempty"`
@@ -540,6 +540,8 @@ type QuestionRequest struct {
 	Candidates *CandidateCount `json:"candidates,omitempty"`
 
 	// Question At most 4,096 bytes of UTF-8
+	//
+	// Example: What does the image show?
 	Question QuestionText `json:"question"`
 
 	// Strict Refuse, instead of reporting, an input that would have to be cut
@@ -547,6 +549,8 @@ type QuestionRequest struct {
 }
 
 // QuestionText At most 4,096 bytes of UTF-8
+//
+// Example: What does the image show?
 type QuestionText = string
 
 // Readiness defines model for Readiness.
@@ -596,7 +600,7 @@ type Report struct {
 // ReportStatus defines model for Report.Status.
 type ReportStatus string
 
-// ReportRequest defines model for ReportRequest.
+// ReportRequest Example: {"strict":false}
 type ReportRequest struct {
 	// ArtefactIds The artefacts to use, at most one of each modality, and no others
 	ArtefactIds *ArtefactIDs `json:"artefact_ids,omitempty"`
@@ -671,7 +675,7 @@ type StudyList struct {
 	Studies    []Study `json:"studies"`
 }
 
-// StudyMetadata defines model for StudyMetadata.
+// StudyMetadata Example: {"labels":{"ward":"7"},"title":"Chest film"}
 type StudyMetadata struct {
 	// Accession Unique among your studies
 	Accession *string `json:"accession,omitempty"`
@@ -716,8 +720,10 @@ type CreateStudyMultipartBody struct {
 	Audio *[]openapi_types.File `json:"audio,omitempty"`
 
 	// Image JPEG or PNG files
-	Image    *[]openapi_types.File `json:"image,omitempty"`
-	Metadata *StudyMetadata        `json:"metadata,omitempty"`
+	Image *[]openapi_types.File `json:"image,omitempty"`
+
+	// Metadata Example: {"labels":{"ward":"7"},"title":"Chest film"}
+	Metadata *StudyMetadata `json:"metadata,omitempty"`
 
 	// Text Notes in UTF-8
 	Text *[]string `json:"text,omitempty"`
@@ -744,6 +750,8 @@ type VqaMultipartBody struct {
 	Image *openapi_types.File `json:"image,omitempty"`
 
 	// Question At most 4,096 bytes of UTF-8
+	//
+	// Example: What does the image show?
 	Question QuestionText `json:"question"`
 
 	// Strict Refuse, instead of reporting, an input that would have to be cut
