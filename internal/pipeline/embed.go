@@ -36,13 +36,13 @@ func (p *Pipeline) Embed(ctx context.Context, inputs []Input) ([]*analysis.Featu
 	var text, image, audio []*analysis.Features
 	group, ctx := errgroup.WithContext(ctx)
 	if len(texts) > 0 {
-		group.Go(func() (err error) { text, err = p.encodeText(ctx, texts, false); return err })
+		group.Go(guarded(func() (err error) { text, err = p.encodeText(ctx, texts, false); return err }))
 	}
 	if len(images) > 0 {
-		group.Go(func() (err error) { image, err = p.encodeImage(ctx, images); return err })
+		group.Go(guarded(func() (err error) { image, err = p.encodeImage(ctx, images); return err }))
 	}
 	if len(sounds) > 0 {
-		group.Go(func() (err error) { audio, err = p.encodeAudio(ctx, sounds, false); return err })
+		group.Go(guarded(func() (err error) { audio, err = p.encodeAudio(ctx, sounds, false); return err }))
 	}
 	if err := group.Wait(); err != nil {
 		return nil, err

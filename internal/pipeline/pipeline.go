@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"runtime/debug"
 
 	"golang.org/x/sync/errgroup"
 
@@ -29,7 +30,7 @@ func (p *Pipeline) Analyze(ctx context.Context, request *analysis.Request) (*ana
 	fuse := &analysis.FuseRequest{Task: request.Task, Candidates: request.Candidates}
 	group, groupCtx := errgroup.WithContext(ctx)
 	if texts := textsOf(request); len(texts) > 0 {
-		group.Go(func() error {
+		group.Go(guarded(func() error {
 			features, err := p.encodeText(groupCtx, texts, request.Strict)
 			if err != nil {
 				return err
@@ -41,27 +42,27 @@ func (p *Pipeline) Analyze(ctx context.Context, request *analysis.Request) (*ana
 				fuse.Text = features[0]
 			}
 			return nil
-		})
+		}))
 	}
 	if len(request.Image) > 0 {
-		group.Go(func() error {
+		group.Go(guarded(func() error {
 			features, err := p.encodeImage(groupCtx, [][]byte{request.Image})
 			if err != nil {
 				return err
 			}
 			fuse.Image = features[0]
 			return nil
-		})
+		}))
 	}
 	if len(request.Audio) > 0 {
-		group.Go(func() error {
+		group.Go(guarded(func() error {
 			features, err := p.encodeAudio(groupCtx, [][]byte{request.Audio}, request.Strict)
 			if err != nil {
 				return err
 			}
 			fuse.Audio = features[0]
 			return nil
-		})
+		}))
 	}
 	if err := group.Wait(); err != nil {
 		return nil, err
@@ -76,6 +77,18 @@ func (p *Pipeline) Analyze(ctx context.Context, request *analysis.Request) (*ana
 		return nil, err
 	}
 	return complete(fuse, fused), nil
+}
+
+// guarded returns f with a panic as its error: on a goroutine of its own a panic would end the process.
+func guarded(f func() error) func() error {
+	return func() (err error) {
+		defer func() {
+			if reason := recover(); reason != nil {
+				err = fmt.Errorf("encode: panic: %v\n%s", reason, debug.Stack())
+			}
+		}()
+		return f()
+	}
 }
 
 // textsOf returns the texts to encode in one call: the question first, then the note.

@@ -133,6 +133,7 @@ func TestAnalyzePassesErrorsThrough(t *testing.T) {
 		"encoder overloaded":    {&parts{fail: map[analysis.Modality]error{analysis.Image: analysis.Errorf(analysis.Overloaded, "busy")}}, question, analysis.Overloaded},
 		"failure ends the rest": {&parts{waiting: true, fail: map[analysis.Modality]error{analysis.Image: analysis.Errorf(analysis.Unavailable, "down")}}, question, analysis.Unavailable},
 		"plain error":           {&parts{fail: map[analysis.Modality]error{analysis.Text: errors.New("boom")}}, question, analysis.Internal},
+		"panic":                 {&parts{mangle: func(*analysis.Features) { panic("boom") }}, question, analysis.Internal},
 		"NaN":                   {&parts{mangle: func(f *analysis.Features) { f.Vector[0] = float32(math.NaN()) }}, question, analysis.BadUpstream},
 		"wrong modality":        {&parts{mangle: func(f *analysis.Features) { f.Modality = analysis.Audio }}, question, analysis.BadUpstream},
 		"half the tokens":       {&parts{mangle: func(f *analysis.Features) { f.Tokens = f.Tokens[:1] }}, question, analysis.BadUpstream},
