@@ -1,0 +1,27 @@
+package audioencoder
+
+// Config says how an audio encoder runs.
+type Config struct {
+	// Device is cpu, cuda or cuda:N.
+	Device string
+	// Threads is the size of the OpenMP team, 0 for half of the cores.
+	Threads int
+}
+
+const (
+	// TokenDim is the size of a token; there are 12.5 tokens a second.
+	TokenDim = 128
+	// VectorDim is the size of the pooled vector: the mean over the frames, then the maximum over the tokens.
+	VectorDim = 2 * TokenDim
+	// MaxSounds is how many sounds one call may hold.
+	MaxSounds = 64
+)
+
+const (
+	// batchFrames bounds a forward pass to two minutes of sound, which need about 30 MB.
+	batchFrames = 12_000
+	// queue is how many sounds may wait.
+	queue = 256
+	// decoders is how many sounds are decoded at the same time, each of which may need 100 MB.
+	decoders = 4
+)
