@@ -3,6 +3,7 @@ package childproc
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -60,7 +61,7 @@ func TestPostgresKeepsWhatWasCommitted(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer conn.Close(ctx)
-		if err := conn.QueryRow(ctx, sql).Scan(&value); err != nil && err != pgx.ErrNoRows {
+		if err := conn.QueryRow(ctx, sql).Scan(&value); err != nil && !errors.Is(err, pgx.ErrNoRows) {
 			t.Fatalf("%s: %v", sql, err)
 		}
 		return value
