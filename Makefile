@@ -14,7 +14,8 @@ RACE := ./internal/pipeline/... ./internal/wire/... ./internal/cache/... ./inter
 tested = go list -test -f '{{.ImportPath}}{{range .Deps}} {{.}}{{end}}' ./... | \
 	awk '$$1 ~ /[.]test$$/ { reaches = / consilium\/internal\/tensor( |$$)/; sub(/[.]test$$/, "", $$1); if (reaches == $(1)) print $$1 }'
 
-say = @printf '\n\033[1m== %s\033[0m\n' $(1)
+comma := ,
+say    = @printf '\n\033[1m== %s\033[0m\n' $(1)
 
 .PHONY: help
 help: ## list the targets
@@ -40,8 +41,6 @@ test: deps ## install what is missing and run every test
 	go test -race -short -timeout 15m $(RACE)
 	$(call say,'Models$(comma) services and the whole platform')
 	packages=$$($(call tested,1)); go test -timeout 20m $$packages
-
-comma := ,
 
 .PHONY: build
 build: deps ## put the programs in bin/
