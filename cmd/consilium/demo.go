@@ -62,11 +62,11 @@ func present(ctx context.Context, url, data string, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	files, err := examination(data)
+	files, puzzles, err := examination(data)
 	if err != nil {
 		return err
 	}
-	examined, err := upload("An examination: radiograph, note and sound", files)
+	examined, err := upload("An examination", files)
 	if err != nil {
 		return err
 	}
@@ -75,7 +75,7 @@ func present(ctx context.Context, url, data string, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	title(stdout, "A study of three modalities, and a report on it")
+	title(stdout, "A study of several modalities, and a report on it")
 	fmt.Fprintln(stdout, "Files:")
 	for _, file := range files {
 		fmt.Fprintln(stdout, "  "+file)
@@ -86,6 +86,9 @@ func present(ctx context.Context, url, data string, stdout io.Writer) error {
 		return err
 	}
 	showReport(stdout, written)
+	if err := ask(ctx, p, study.Id, puzzles, stdout); err != nil {
+		return err
+	}
 
 	image, puzzles, err := firstPuzzles()
 	if err != nil {
@@ -100,15 +103,23 @@ func present(ctx context.Context, url, data string, stdout io.Writer) error {
 	}
 	title(stdout, "Questions about a picture of easy-VQA")
 	showStudy(stdout, study)
+	if err := ask(ctx, p, study.Id, puzzles, stdout); err != nil {
+		return err
+	}
+	return showDocs(ctx, p, url, stdout)
+}
+
+// ask asks the study each question and shows the answer beside the right one.
+func ask(ctx context.Context, p *platform, study string, puzzles []puzzle, stdout io.Writer) error {
 	for _, puzzle := range puzzles {
-		answer, err := p.ask(ctx, study.Id, puzzle.question)
+		answer, err := p.ask(ctx, study, puzzle.question)
 		if err != nil {
 			return err
 		}
 		showAnswer(stdout, answer)
-		fmt.Fprintf(stdout, "  the data set says: %s\n", puzzle.answer)
+		fmt.Fprintf(stdout, "  right is   %s\n", puzzle.answer)
 	}
-	return showDocs(ctx, p, url, stdout)
+	return nil
 }
 
 // showDocs prints where the description of the interface is, having looked that it is there.

@@ -16,25 +16,30 @@ const note = `Cough and fever for four days, worse at night. Temperature 38.6 de
 oxygen saturation 95 % on room air. Coarse crackles over the right lower zone. No known allergies.
 Please look for consolidation or effusion.`
 
-// examination returns the files of the demo's first study: a radiograph that a package carries, and a cough of the
-// data folder or, without one, a spoken digit. No model was trained on any of them.
-func examination(data string) (files []string, err error) {
+// A puzzle is a question with its right answer.
+type puzzle struct{ question, answer string }
+
+// examination returns the files of the demo's first study, and a question about its sound: a radiograph that a
+// package carries, and a cough of the data folder or, without one, a spoken digit. No model was trained on any of
+// them. Without a sound there is no question.
+func examination(data string) (files []string, puzzles []puzzle, err error) {
 	folder, err := weights.Path("pneumonia-val")
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	files = []string{filepath.Join(folder, "person1946_bacteria_4874.jpeg")}
 	if data != "" {
 		cough, err := heldOutCough(filepath.Join(data, "audio"))
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		return append(files, cough), nil
+		return append(files, cough), []puzzle{{"what sound is this?", "cough"}}, nil
 	}
-	if digits, err := weights.Path("asterisk-digits"); err == nil { // absent where there is no apt-get
-		files = append(files, filepath.Join(digits, "7.wav"))
+	digits, err := weights.Path("asterisk-digits")
+	if err != nil {
+		return files, nil, nil // fetched by apt-get only
 	}
-	return files, nil
+	return append(files, filepath.Join(digits, "7.wav")), []puzzle{{"what digit is spoken?", "seven"}}, nil
 }
 
 // heldOutCough returns the first cough of the test split.
@@ -58,9 +63,6 @@ func heldOutCough(folder string) (string, error) {
 	}
 	return "", fmt.Errorf("read %s: no cough of the test split", path)
 }
-
-// A puzzle is one question of easy-VQA with its right answer.
-type puzzle struct{ question, answer string }
 
 // firstPuzzles returns the first test picture of easy-VQA and the first questions about it.
 func firstPuzzles() (image string, puzzles []puzzle, err error) {
