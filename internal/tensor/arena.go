@@ -33,8 +33,11 @@ func (e *OpError) Error() string { return fmt.Sprintf("tensor operator %s: %s", 
 // Arena makes tensors and frees them together. It is only valid inside the Engine.Do that made it. An operator
 // that fails does not return: it ends the computation, and Do returns an *OpError.
 type Arena struct {
-	device Device
-	live   []libtch.Ctensor
+	device   Device
+	live     []libtch.Ctensor
+	autocast bool      // Autocast
+	saving   bool      // SaveMemory
+	tape     []segment // Checkpoint, in order
 }
 
 // Device returns where the arena's tensors live.
@@ -45,11 +48,14 @@ func (a *Arena) Mark() int { return len(a.live) }
 
 // Release frees every tensor made since mark except keep, so that a long computation holds only what it needs.
 func (a *Arena) Release(mark int, keep ...T) {
+	var younger []T
 	for _, t := range keep {
-		a.forget(mark, t)
+		if a.forget(mark, t) {
+			younger = append(younger, t)
+		}
 	}
 	a.release(mark)
-	for _, t := range keep {
+	for _, t := range younger {
 		a.live = append(a.live, t.h)
 	}
 }
@@ -69,13 +75,15 @@ func (a *Arena) Free(ts ...T) {
 	}
 }
 
-func (a *Arena) forget(mark int, t T) {
+// forget takes t out of the arena if it was made since mark, and reports whether it was.
+func (a *Arena) forget(mark int, t T) bool {
 	for i := len(a.live) - 1; i >= mark; i-- {
 		if a.live[i] == t.h {
 			a.live[i] = nil
-			return
+			return true
 		}
 	}
+	return false
 }
 
 func (a *Arena) release(mark int) {

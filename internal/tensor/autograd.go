@@ -9,10 +9,35 @@ func (a *Arena) RequireGrad(x T) {
 }
 
 // Gradients returns the gradient of the scalar loss by each parameter, in order; the zero T for a parameter that
-// the loss does not depend on. The engine needs Options.Grad.
+// the loss does not depend on. The engine needs Options.Grad. It frees the record of the computation, so that it can
+// be called once for each.
 func (a *Arena) Gradients(loss T, parameters []T) []T {
-	in, out := handles(parameters), make([]libtch.Ctensor, len(parameters))
-	libtch.AtRunBackward(&loss.h, 1, &in[0], len(in), &out[0], 0, 0)
+	if len(a.tape) == 0 {
+		return a.backward(loss, parameters, false)
+	}
+	defer a.freeTape()
+	wanted := append([]T(nil), parameters...)
+	for _, s := range a.tape {
+		wanted = append(wanted, s.out...)
+	}
+	grads := a.backward(loss, wanted, true)
+	for i := len(a.tape) - 1; i >= 0; i-- {
+		s := a.tape[i]
+		n := len(grads) - len(s.out)
+		by := grads[n:]
+		wanted, grads = wanted[:n], grads[:n]
+		a.replay(s, by, wanted, grads)
+	}
+	return grads
+}
+
+// backward is Gradients without checkpoints; keep leaves the record of the computation for another call.
+func (a *Arena) backward(loss T, by []T, keep bool) []T {
+	if len(by) == 0 {
+		return nil
+	}
+	in, out := handles(by), make([]libtch.Ctensor, len(by))
+	libtch.AtRunBackward(&loss.h, 1, &in[0], len(in), &out[0], int(flag(keep)), 0)
 	a.check("backward")
 	grads := make([]T, len(out))
 	for i, h := range out {

@@ -119,6 +119,7 @@ func run(device Device, fn func(*Arena) error) (err error) {
 		default:
 			err = fmt.Errorf("panic in a tensor computation: %v\n%s", r, debug.Stack())
 		}
+		a.freeTape()
 		a.release(0)
 	}()
 	return fn(a)

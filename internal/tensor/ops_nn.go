@@ -4,7 +4,9 @@ import "github.com/sugarme/gotch/libtch"
 
 // Linear returns x w^T + b. x is (..., in), w (out, in), b (out) or no tensor.
 func (a *Arena) Linear(x, w, b T) T {
-	return a.op("linear", func(o *libtch.Ctensor) { libtch.AtgLinear(o, x.h, w.h, b.h) })
+	return a.product("linear", []T{x, w, b}, func(o *libtch.Ctensor, in []T) {
+		libtch.AtgLinear(o, in[0].h, in[1].h, in[2].h)
+	})
 }
 
 // LayerNorm normalises the last dimension and applies weight and bias, both (D).

@@ -2,8 +2,10 @@ package tensor
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"sort"
 )
 
@@ -19,6 +21,7 @@ type store struct {
 	rng    *rand.Rand
 	byName map[string]T
 	shapes map[string][]int64
+	order  []string // as asked for
 }
 
 // FromRaw serves parameters from tensors read from a file.
@@ -78,6 +81,7 @@ func (p *Params) Get(a *Arena, name string, init Init, shape ...int64) T {
 	}
 	t := a.Keep(a.FromFloat32(values, shape...))
 	p.store.byName[full], p.store.shapes[full] = t, shape
+	p.store.order = append(p.store.order, full)
 	return t
 }
 
@@ -89,6 +93,28 @@ func (p *Params) Names() []string {
 	}
 	sort.Strings(names)
 	return names
+}
+
+// Order lists every parameter in the order in which the model asked for it, which is that of its layers.
+func (p *Params) Order() []string { return slices.Clone(p.store.order) }
+
+// Replace returns parameters of which those of the given full names are other tensors of the same shape. Nothing is
+// copied, and the result is not to be freed.
+func (p *Params) Replace(tensors map[string]T) *Params {
+	byName := maps.Clone(p.store.byName)
+	maps.Copy(byName, tensors)
+	return &Params{prefix: p.prefix, store: &store{byName: byName, shapes: p.store.shapes, order: p.store.order, raw: map[string]Raw{}}}
+}
+
+// Load overwrites every parameter with a value from Values, or of a file of the same names and shapes.
+func (p *Params) Load(a *Arena, values map[string]Raw) {
+	for name, t := range p.store.byName {
+		v, ok := values[name]
+		if !ok || !slices.Equal(v.Shape, p.store.shapes[name]) {
+			a.fail("load", "tensor %q has shape %v, want %v", name, v.Shape, p.store.shapes[name])
+		}
+		a.NoGrad(func() { a.Copy(t, a.FromFloat32(v.Values, v.Shape...)) })
+	}
 }
 
 // Tensor returns the parameter of that full name.

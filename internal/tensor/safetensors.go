@@ -1,15 +1,15 @@
 package tensor
 
 import (
-	"bytes"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
-	"sort"
+	"slices"
 )
 
 // A safetensors file is a little-endian uint64 header length, a JSON header that gives each tensor's type, shape
@@ -128,19 +128,23 @@ type HalfTensor struct {
 // WriteSafetensors writes tensors as F16, sorted by name so that equal weights give equal bytes. The file appears
 // under its name only when it is complete.
 func WriteSafetensors(path string, tensors map[string]HalfTensor, metadata map[string]string) error {
-	names := make([]string, 0, len(tensors))
-	for name := range tensors {
-		names = append(names, name)
-	}
-	sort.Strings(names)
+	return writeSafetensors(path, "F16", 2, tensors, metadata, func(t HalfTensor) ([]int64, any, int) { return t.Shape, t.Bits, len(t.Bits) })
+}
+
+// WriteFullSafetensors is WriteSafetensors in F32, which loses nothing.
+func WriteFullSafetensors(path string, tensors map[string]Raw, metadata map[string]string) error {
+	return writeSafetensors(path, "F32", 4, tensors, metadata, func(t Raw) ([]int64, any, int) { return t.Shape, t.Values, len(t.Values) })
+}
+
+func writeSafetensors[E any](path, dtype string, width int64, tensors map[string]E, metadata map[string]string, parts func(E) (shape []int64, values any, n int)) error {
+	names := slices.Sorted(maps.Keys(tensors))
 	header := map[string]any{"__metadata__": metadata}
-	var body bytes.Buffer
+	end := int64(0)
 	for _, name := range names {
-		t, begin := tensors[name], int64(body.Len())
-		if err := binary.Write(&body, binary.LittleEndian, t.Bits); err != nil {
-			return fmt.Errorf("write safetensors %s: %w", path, err)
-		}
-		header[name] = entry{DType: "F16", Shape: t.Shape, Offsets: [2]int64{begin, int64(body.Len())}}
+		shape, _, n := parts(tensors[name])
+		begin := end
+		end += width * int64(n)
+		header[name] = entry{DType: dtype, Shape: shape, Offsets: [2]int64{begin, end}}
 	}
 	head, err := json.Marshal(header)
 	if err != nil {
@@ -156,8 +160,13 @@ func WriteSafetensors(path string, tensors map[string]HalfTensor, metadata map[s
 		if _, err := w.Write(head); err != nil {
 			return err
 		}
-		_, err := body.WriteTo(w)
-		return err
+		for _, name := range names {
+			_, values, _ := parts(tensors[name])
+			if err := binary.Write(w, binary.LittleEndian, values); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 }
 
@@ -175,6 +184,10 @@ func writeFile(path string, write func(io.Writer) error) error {
 	if err := f.Chmod(0o644); err != nil {
 		f.Close()
 		return err
+	}
+	if err := f.Sync(); err != nil { // or a crash of the machine could leave the name without its bytes
+		f.Close()
+		return fmt.Errorf("write %s: %w", path, err)
 	}
 	if err := f.Close(); err != nil {
 		return err
