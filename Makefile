@@ -36,11 +36,11 @@ test: deps ## install what is missing and run every test
 	go vet ./...
 	$(call say,'Gateway side$(comma) without cgo')
 	CGO_ENABLED=0 go build -o /dev/null ./cmd/gateway
-	packages=$$($(call tested,0)); CGO_ENABLED=0 go test -timeout 15m $$packages
+	@packages=$$($(call tested,0)); CGO_ENABLED=0 go test -timeout 15m $$packages
 	$(call say,'Gateway side$(comma) race detector')
 	go test -race -short -timeout 15m $(RACE)
 	$(call say,'Models$(comma) services and the whole platform')
-	packages=$$($(call tested,1)); go test -timeout 20m $$packages
+	@packages=$$($(call tested,1)); go test -timeout 20m $$packages
 
 .PHONY: build
 build: deps ## put the programs in bin/
