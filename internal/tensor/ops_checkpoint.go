@@ -20,7 +20,7 @@ func (a *Arena) SaveMemory(fn func()) {
 
 // Checkpoint returns run(in). Within SaveMemory it forgets what run computes on the way and lets Gradients compute it
 // again, with the same random numbers (Chen et al. 2016, https://arxiv.org/abs/1604.06174). So run is called twice and
-// must do the same both times; besides in it may read parameters, but no tensor of the arena.
+// must do the same both times; besides in it may read only what lives until Gradients, such as parameters.
 func (a *Arena) Checkpoint(run func(in []T) []T, in ...T) []T {
 	if !a.saving || !gradEnabled() {
 		return run(in)

@@ -9,16 +9,16 @@ import (
 	"sort"
 )
 
-// Params are a model's named parameters. They come from a file (FromRaw) or are drawn at random for training
-// (Random); the model asks for each by name and shape either way, so that one constructor serves both.
+// Params are a model's named parameters. They come from a file (FromRaw), are drawn at random for training (Random),
+// or both (RandomFrom); the model asks for each by name and shape either way, so that one constructor serves both.
 type Params struct {
 	prefix string
 	store  *store
 }
 
 type store struct {
-	raw    map[string]Raw // nil when drawing at random
-	rng    *rand.Rand
+	raw    map[string]Raw // what a file holds
+	rng    *rand.Rand     // draws the rest; nil if a file has to hold everything
 	byName map[string]T
 	shapes map[string][]int64
 	order  []string // as asked for
@@ -32,6 +32,13 @@ func FromRaw(raw map[string]Raw) *Params {
 // Random draws parameters with a seeded generator.
 func Random(seed uint64) *Params {
 	return &Params{store: &store{rng: rand.New(rand.NewPCG(seed, 0)), byName: map[string]T{}, shapes: map[string][]int64{}}}
+}
+
+// RandomFrom takes the parameters that raw holds and draws the others: a pretrained net under a new head.
+func RandomFrom(seed uint64, raw map[string]Raw) *Params {
+	p := Random(seed)
+	p.store.raw = raw
+	return p
 }
 
 // Sub returns the parameters whose names begin with "name.".
@@ -64,16 +71,15 @@ func (p *Params) Get(a *Arena, name string, init Init, shape ...int64) T {
 		return t
 	}
 	var values []float32
-	if p.store.raw != nil {
-		r, ok := p.store.raw[full]
-		if !ok {
-			a.fail("load", "the weights hold no tensor %q", full)
-		}
+	if r, ok := p.store.raw[full]; ok {
 		if fmt.Sprint(r.Shape) != fmt.Sprint(shape) {
 			a.fail("load", "tensor %q has shape %v, want %v", full, r.Shape, shape)
 		}
 		values = r.Values
 	} else {
+		if p.store.rng == nil {
+			a.fail("load", "the weights hold no tensor %q", full)
+		}
 		values = make([]float32, count(shape))
 		for i := range values {
 			values[i] = init(p.store.rng)
@@ -103,7 +109,7 @@ func (p *Params) Order() []string { return slices.Clone(p.store.order) }
 func (p *Params) Replace(tensors map[string]T) *Params {
 	byName := maps.Clone(p.store.byName)
 	maps.Copy(byName, tensors)
-	return &Params{prefix: p.prefix, store: &store{byName: byName, shapes: p.store.shapes, order: p.store.order, raw: map[string]Raw{}}}
+	return &Params{prefix: p.prefix, store: &store{byName: byName, shapes: p.store.shapes, order: p.store.order}}
 }
 
 // Load overwrites every parameter with a value from Values, or of a file of the same names and shapes.

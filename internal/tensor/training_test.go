@@ -275,6 +275,10 @@ func TestParamsOrderReplaceLoad(t *testing.T) {
 		if got := p.Values(a)["z"].Values; got[0] != 1 {
 			t.Errorf("the original holds %v", got)
 		}
+		mixed := RandomFrom(1, view.Values(a))
+		if z, new := a.Float32s(mixed.Get(a, "z", Constant(1), 2)), a.Float32s(mixed.Get(a, "new", Constant(7), 1)); z[1] != 6 || new[0] != 7 {
+			t.Errorf("from a file %v, drawn %v", z, new)
+		}
 		before := p.Tensor("z")
 		p.Load(a, view.Values(a))
 		if got := a.Float32s(before); got[1] != 6 {
