@@ -45,7 +45,7 @@ test: deps ## install what is missing and run every test
 .PHONY: build
 build: deps ## put the programs in bin/
 	$(call say,'Build (a first build compiles the tensor binding: two to three minutes)')
-	CGO_ENABLED=0 go build -trimpath -o bin/ ./cmd/gateway
+	CGO_ENABLED=0 go build -o bin/ ./cmd/gateway
 	go build -o bin/ $(ENGINES:%=./cmd/%)
 
 .PHONY: generate
