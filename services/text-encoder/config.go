@@ -6,7 +6,7 @@ import "consilium/internal/analysis"
 type Config struct {
 	// Device is cpu, cuda or cuda:N.
 	Device string
-	// Threads is the size of the OpenMP team, 0 for one per core.
+	// Threads is the size of the OpenMP team, 0 for half of the cores.
 	Threads int
 }
 
