@@ -50,6 +50,8 @@ type Measurement struct {
 var Measurements = []Measurement{
 	{"easy-vqa", "Questions about pictures, the official test split. Floor: the most frequent training answer to the same question, without the picture.", easyVQA},
 	{"digits-audio", "Spoken digits. Floor: always the same digit.", digitsAudio},
+	{"digits", "Audio-visual-text digits: a note (the word), a handwritten digit (the last fifth of scikit-learn's 1,797) and a spoken digit (FSDD, test split; the audio encoder has heard these five speakers, not these recordings), with two of the three parts, drawn at random, corrupted by noise, blank or cut at strengths s1 to s5; s0 is whole. Each rule weighs the same heads, the answers of each modality alone; \"fused\" is the platform's answer, decoded from all modalities under the gate's weights; \"one-wrong\" and \"two-wrong\" show whole content of other digits. Floor: the modality that is best in hindsight; of that, the most frequent digit; of a weight, a third.", digits},
+	{"retrieval", "Whole triples of the same test pictures and recordings: whether the nearest thing of the other modality shows the same digit. The unseen voice is that of ten Asterisk recordings, which no model was trained on. Floor: chance.", retrieval},
 	{"cough", "Cough against environmental sounds, the test split. Floor: chance.", coughs},
 	{"findings", "Chest radiographs of NIH ChestX-ray14, the test split by patient; labels are text-mined, and every film with a finding here carries the label Pneumonia, so a label is told from films without any finding as much as from other findings. Floor: chance.", findings},
 }

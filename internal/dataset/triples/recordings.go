@@ -29,17 +29,26 @@ func ReadRecordings(folder string) ([]Recording, error) {
 		if !c.IsDigit() {
 			continue
 		}
-		b, err := os.ReadFile(c.Path)
+		r, err := ReadRecording(c)
 		if err != nil {
 			return nil, err
 		}
-		sound, err := media.DecodeWAV(b, true)
-		if err != nil {
-			return nil, fmt.Errorf("read %s: %w", c.Path, err)
-		}
-		recordings = append(recordings, Recording{Samples: sound.Samples, Digit: c.Digit(), Speaker: c.Speaker, Split: c.Split})
+		recordings = append(recordings, r)
 	}
 	return recordings, nil
+}
+
+// ReadRecording reads one spoken digit.
+func ReadRecording(c sounds.Clip) (Recording, error) {
+	b, err := os.ReadFile(c.Path)
+	if err != nil {
+		return Recording{}, err
+	}
+	sound, err := media.DecodeWAV(b, true)
+	if err != nil {
+		return Recording{}, fmt.Errorf("read %s: %w", c.Path, err)
+	}
+	return Recording{Samples: sound.Samples, Digit: c.Digit(), Speaker: c.Speaker, Split: c.Split}, nil
 }
 
 // WAV returns the samples as a file: one channel, 16 bits, media.SoundRate.
