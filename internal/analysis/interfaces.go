@@ -32,9 +32,12 @@ type FuseRequest struct {
 	Text     *Features // text features of the study's note
 	Image    *Features
 	Audio    *Features
-	// Candidates is how many answers to return, 0 for the default of 5.
+	// Candidates is how many answers to return, 0 for DefaultCandidates. A Fuser that has fewer returns all.
 	Candidates int
 }
+
+// MaxAnswers is the most answers that a fusion may know: whoever asks for as many gets the whole distribution.
+const MaxAnswers = 4096
 
 // Fuser fuses the features of whatever modalities are present.
 type Fuser interface {
@@ -45,6 +48,8 @@ type Fuser interface {
 
 // Analyzer does the whole path from raw content to a result.
 type Analyzer interface {
-	// Analyze validates the request, encodes what is present in parallel and fuses it. An error has a Code.
+	// Analyze validates the request, encodes what is present in parallel and fuses it. An error has a Code. If an
+	// encoder is down the result is of what is left and says so in Degraded, unless the request wants the whole, it
+	// is the question that cannot be encoded, or nothing is left; then the error is the encoder's.
 	Analyze(ctx context.Context, request *Request) (*Result, error)
 }

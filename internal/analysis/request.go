@@ -25,9 +25,17 @@ type Request struct {
 	Audio    []byte // an encoded sound (WAV)
 	// Strict refuses, instead of reporting, an input that would have to be cut.
 	Strict bool
-	// Candidates is how many answers to return, 0 for the default of 5.
+	// Candidates is how many answers to return, 0 for DefaultCandidates.
 	Candidates int
+	// Whole refuses, instead of answering from what is left, when an encoder is down.
+	Whole bool
 }
+
+// DefaultCandidates is how many answers are returned when a request does not say.
+const DefaultCandidates = 5
+
+// MaxCandidates is the most answers that a request may ask for.
+const MaxCandidates = 100
 
 // MaxQuestionBytes bounds the question; the text encoder cuts at 256 tokens long before.
 const MaxQuestionBytes = 4096
@@ -60,8 +68,8 @@ func (r *Request) Validate() error {
 			return err
 		}
 	}
-	if r.Candidates < 0 || r.Candidates > 100 {
-		return Invalid("candidates", "want 0 to 100, found %d", r.Candidates)
+	if r.Candidates < 0 || r.Candidates > MaxCandidates {
+		return Invalid("candidates", "want 0 to %d, found %d", MaxCandidates, r.Candidates)
 	}
 	return nil
 }

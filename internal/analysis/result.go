@@ -33,6 +33,35 @@ type Finding struct {
 	Modality  Modality `json:"modality"` // the modality that the label is judged from
 }
 
+// Degradation is a modality that the request had and the result lacks, or has in part, because a part of the
+// platform was down.
+type Degradation struct {
+	Modality Modality `json:"modality"`
+	Reason   string   `json:"reason"`
+}
+
+// Counterfactual is the answer to the same question with one modality changed.
+type Counterfactual struct {
+	Answer     string  `json:"answer"`
+	Confidence float64 `json:"confidence"`
+	// Changed says that Answer is not the answer to the unchanged request.
+	Changed bool `json:"changed"`
+	// Divergence is the total variation distance between the probabilities of all answers and those of the
+	// unchanged request: 0 if they are the same, 1 if they share nothing.
+	Divergence float64 `json:"divergence"`
+}
+
+// Reliance says how much an answer depends on one modality.
+type Reliance struct {
+	Modality Modality `json:"modality"`
+	// Score is the larger of the two divergences.
+	Score float64 `json:"score"`
+	// Blank has the content replaced by one that says nothing: a plain grey picture, silence.
+	Blank Counterfactual `json:"blank"`
+	// Shuffled has the same tokens in another order: the cells of the picture, the moments of the sound.
+	Shuffled Counterfactual `json:"shuffled"`
+}
+
 // Result is what the fusion makes of one request.
 type Result struct {
 	// Answers is sorted by falling probability: the answer, then the next candidates. Empty for a report.
@@ -43,6 +72,26 @@ type Result struct {
 	// Attention is nil when no image was given.
 	Attention *Attention `json:"attention,omitempty"`
 	Notes     []Note     `json:"notes,omitempty"`
+	// Reliance has one entry for each image and sound that an answer rests on. Empty for a report, and from a Fuser.
+	Reliance []Reliance `json:"reliance,omitempty"`
+	// Degraded says what the result lacks. Empty if nothing, and from a Fuser.
+	Degraded []Degradation `json:"degraded,omitempty"`
 	// Models maps the name of each model that took part (text, image, audio, fusion) to its digest.
 	Models map[string]string `json:"models"`
+}
+
+// Status says whether an answer may be given or a person has to look first.
+type Status string
+
+const (
+	Answered    Status = "answered"
+	NeedsReview Status = "needs_review"
+)
+
+// Status is NeedsReview if the best answer's probability is below reviewBelow. r has an answer.
+func (r *Result) Status(reviewBelow float64) Status {
+	if r.Answers[0].Probability < reviewBelow {
+		return NeedsReview
+	}
+	return Answered
 }

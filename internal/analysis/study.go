@@ -33,7 +33,7 @@ func (s *Study) Artefact(id string) *Artefact {
 
 // Stage is how long one step of an analysis took.
 type Stage struct {
-	Name    string  `json:"name"` // text, image, audio, fusion, total
+	Name    string  `json:"name"` // text, image, audio, fusion, reliance, total
 	Seconds float64 `json:"seconds"`
 }
 
@@ -46,9 +46,12 @@ type Answer struct {
 	// Artefacts are the ones that the answer rests on, at most one of each modality.
 	Artefacts []Artefact
 	Result    *Result
-	Stages    []Stage
-	TraceID   string
-	CreatedAt time.Time
+	// ReviewBelow is the confidence below which Status is NeedsReview.
+	ReviewBelow float64
+	Status      Status
+	Stages      []Stage
+	TraceID     string
+	CreatedAt   time.Time
 }
 
 // Sentence is one statement of a report. Each rests on at least one finding.

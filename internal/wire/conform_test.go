@@ -59,7 +59,7 @@ func fuseRequests(t *testing.T) map[string]*analysis.FuseRequest {
 	nan[7] = float32(math.NaN())
 	return map[string]*analysis.FuseRequest{
 		"question, image":      {Task: analysis.Question, Question: text, Image: image},
-		"question, everything": {Task: analysis.Question, Question: text, Text: text, Image: image, Audio: audio, Candidates: 7},
+		"question, everything": {Task: analysis.Question, Question: text, Text: text, Image: image, Audio: audio, Candidates: analysis.MaxAnswers},
 		"report, text":         {Task: analysis.Report, Text: text},
 		"report, audio":        {Task: analysis.Report, Audio: audio},
 		"report, everything":   {Task: analysis.Report, Text: text, Image: image, Audio: audio},

@@ -107,5 +107,5 @@ var fusionContract = &contract{
 		{Name: "entropy", Datatype: FP32, Shape: []int{-1}},
 		{Name: "attention", Datatype: FP32, Shape: []int{-1, -1}, optional: true},
 	},
-	numbers: []string{"candidates"}, maxRows: 4096, maxRequestBytes: 16 << 20,
+	numbers: []string{"candidates"}, maxRows: analysis.MaxAnswers, maxRequestBytes: 16 << 20,
 }

@@ -43,7 +43,7 @@ func packFuseRequest(request *analysis.FuseRequest) ([]Tensor, error) {
 
 // unpackFuseRequest is the inverse of packFuseRequest. What contradicts itself is InvalidArgument.
 func unpackFuseRequest(r *request) (*analysis.FuseRequest, error) {
-	candidates, _, err := r.parameters.number("candidates", maxCandidates)
+	candidates, _, err := r.parameters.number("candidates", analysis.MaxAnswers)
 	if err != nil {
 		return nil, invalid(err)
 	}

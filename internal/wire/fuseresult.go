@@ -7,9 +7,6 @@ import (
 	"consilium/internal/analysis"
 )
 
-// maxCandidates is the most answers that a request may ask for, as analysis.Request.Validate has it.
-const maxCandidates = 100
-
 // column makes one element of a tensor of each value.
 func column[V, E any](values []V, element func(V) E) []E {
 	elements := make([]E, len(values))
