@@ -13,26 +13,42 @@ import (
 // AskStudy implements POST /v1/studies/{study_id}/questions.
 func (s *server) AskStudy(ctx context.Context, request api.AskStudyRequestObject) (api.AskStudyResponseObject, error) {
 	body := request.Body
-	work := &analysis.Request{Task: analysis.Question, Question: body.Question, Strict: body.Strict != nil && *body.Strict}
+	work := &analysis.Request{
+		Task: analysis.Question, Question: body.Question, Strict: body.Strict != nil && *body.Strict,
+		Whole: body.Degraded != nil && *body.Degraded == api.Refuse,
+	}
 	if body.Candidates != nil {
 		work.Candidates = *body.Candidates
+	}
+	reviewBelow := s.ReviewBelow
+	if body.ReviewBelow != nil {
+		reviewBelow = *body.ReviewBelow
 	}
 	artefacts, err := s.load(ctx, request.StudyId, body.ArtefactIds, work)
 	if err != nil {
 		return nil, err
 	}
-	result, err := s.Analyzer.Analyze(ctx, work)
+	answer, err := s.answer(ctx, work, reviewBelow)
 	if err != nil {
 		return nil, err
 	}
-	answer := &analysis.Answer{
-		StudyID: request.StudyId, Question: work.Question, Strict: work.Strict, Artefacts: artefacts,
-		Result: result, Stages: pipeline.Stages(ctx), TraceID: traceID(ctx),
-	}
+	answer.StudyID, answer.Artefacts = request.StudyId, artefacts
 	if err := s.Store.CreateAnswer(ctx, answer); err != nil {
 		return nil, err
 	}
 	return api.AskStudy200JSONResponse(answerOf(answer)), nil
+}
+
+// answer asks a question and judges whether the answer needs review.
+func (s *server) answer(ctx context.Context, work *analysis.Request, reviewBelow float64) (*analysis.Answer, error) {
+	result, err := s.Analyzer.Analyze(ctx, work)
+	if err != nil {
+		return nil, err
+	}
+	return &analysis.Answer{
+		Question: work.Question, Strict: work.Strict, Result: result, ReviewBelow: reviewBelow, Status: result.Status(reviewBelow),
+		Stages: pipeline.Stages(ctx), TraceID: traceID(ctx),
+	}, nil
 }
 
 // ListAnswers implements GET /v1/studies/{study_id}/questions.
@@ -59,25 +75,27 @@ func (s *server) Vqa(ctx context.Context, request api.VqaRequestObject) (api.Vqa
 		{name: "audio", maxBytes: s.Limits.AudioBytes},
 		{name: "strict", maxBytes: 16},
 		{name: "candidates", maxBytes: 16},
+		{name: "review_below", maxBytes: 32},
+		{name: "degraded", maxBytes: 16},
 	})
 	if err != nil {
 		return nil, err
 	}
-	work := &analysis.Request{Task: analysis.Question}
+	work, reviewBelow := &analysis.Request{Task: analysis.Question}, s.ReviewBelow
 	for _, p := range parts {
-		if err := readWork(p, work); err != nil {
+		if err := readWork(p, work, &reviewBelow); err != nil {
 			return nil, err
 		}
 	}
-	result, err := s.Analyzer.Analyze(ctx, work)
+	answer, err := s.answer(ctx, work, reviewBelow)
 	if err != nil {
 		return nil, err
 	}
-	return api.Vqa200JSONResponse(statelessAnswerOf(work.Question, result, pipeline.Stages(ctx), traceID(ctx))), nil
+	return api.Vqa200JSONResponse(statelessAnswerOf(answer)), nil
 }
 
-// readWork puts one part of a stateless question into work.
-func readWork(p part, work *analysis.Request) (err error) {
+// readWork puts one part of a stateless question into work, or reviewBelow.
+func readWork(p part, work *analysis.Request, reviewBelow *float64) (err error) {
 	switch p.field {
 	case "question":
 		work.Question = string(p.content)
@@ -94,6 +112,20 @@ func readWork(p part, work *analysis.Request) (err error) {
 			e.Limit, e.Value = fmt.Sprintf("1 to %d", maxCandidates), strconv.Quote(clip(string(p.content)))
 			return e
 		}
+	case "review_below":
+		if *reviewBelow, err = strconv.ParseFloat(string(p.content), 64); err != nil || !(*reviewBelow >= 0 && *reviewBelow <= 1) { // NaN is neither
+			e := analysis.Invalid(p.field, "the value is of the wrong kind or size")
+			e.Limit, e.Value = "0 to 1", strconv.Quote(clip(string(p.content)))
+			return e
+		}
+	case "degraded":
+		policy := api.DegradedPolicy(p.content)
+		if !policy.Valid() {
+			e := analysis.Invalid(p.field, "the value is unknown")
+			e.Limit, e.Value = string(api.Accept)+" or "+string(api.Refuse), strconv.Quote(clip(string(p.content)))
+			return e
+		}
+		work.Whole = policy == api.Refuse
 	default:
 		if _, err := checkContent(analysis.Modality(p.field), p.label, p.content); err != nil {
 			return err
@@ -176,6 +208,7 @@ func (s *server) CreateReport(ctx context.Context, request api.CreateReportReque
 	var ids *api.ArtefactIDs
 	if request.Body != nil {
 		work.Strict, ids = request.Body.Strict != nil && *request.Body.Strict, request.Body.ArtefactIds
+		work.Whole = request.Body.Degraded != nil && *request.Body.Degraded == api.Refuse
 	}
 	artefacts, err := s.load(ctx, request.StudyId, ids, work)
 	if err != nil {

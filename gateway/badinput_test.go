@@ -116,6 +116,16 @@ func TestBadJSON(t *testing.T) {
 		{name: "candidates 0", path: ask, kind: jsonKind, body: `{"question":"x","candidates":0}`, status: 422, field: "candidates", limit: "1 to 100", value: "0"},
 		{name: "candidates 101", path: ask, kind: jsonKind, body: `{"question":"x","candidates":101}`, status: 422, field: "candidates", limit: "1 to 100", value: "101"},
 		{name: "candidates 1.5", path: ask, kind: jsonKind, body: `{"question":"x","candidates":1.5}`, status: 422, field: "candidates", limit: "integer", value: "1.5"},
+		{name: "review below -0.1", path: ask, kind: jsonKind, body: `{"question":"x","review_below":-0.1}`, status: 422, field: "review_below", limit: "0 to 1", value: "-0.1"},
+		{name: "review below 1.5", path: ask, kind: jsonKind, body: `{"question":"x","review_below":1.5}`, status: 422, field: "review_below", limit: "0 to 1", value: "1.5"},
+		{name: "review below text", path: ask, kind: jsonKind, body: `{"question":"x","review_below":"NaN"}`, status: 422, field: "review_below", limit: "number", value: "NaN"},
+		{name: "review below null", path: ask, kind: jsonKind, body: `{"question":"x","review_below":null}`, status: 422, field: "review_below", value: "null"},
+		{name: "review below NaN, which is no JSON", path: ask, kind: jsonKind, body: `{"question":"x","review_below":NaN}`, status: 400, field: "review_below"},
+		{name: "degraded unknown", path: ask, kind: jsonKind, body: `{"question":"x","degraded":"perhaps"}`, status: 422, field: "degraded", limit: "accept refuse", value: "perhaps"},
+		{name: "degraded boolean", path: ask, kind: jsonKind, body: `{"question":"x","degraded":true}`, status: 422, field: "degraded", limit: "accept refuse", value: "true"},
+		{name: "status is not asked for", path: ask, kind: jsonKind, body: `{"question":"x","status":"answered"}`, status: 422, field: "status"},
+		{name: "report: degraded unknown", path: "/v1/studies/" + study.Id + "/reports", kind: jsonKind, body: `{"degraded":"no"}`, status: 422, field: "degraded", limit: "accept refuse", value: "no"},
+		{name: "report: has no threshold", path: "/v1/studies/" + study.Id + "/reports", kind: jsonKind, body: `{"review_below":0.5}`, status: 422, field: "review_below"},
 		{name: "strict as text", path: ask, kind: jsonKind, body: `{"question":"x","strict":"yes"}`, status: 422, field: "strict", limit: "boolean"},
 		{name: "bad artefact id", path: ask, kind: jsonKind, body: `{"question":"x","artefact_ids":["1"]}`, status: 422, field: "artefact_ids.0", limit: "uuid", value: `"1"`},
 		{name: "unknown artefact", path: ask, kind: jsonKind, body: `{"question":"x","artefact_ids":["` + image + `","` + nobody + `"]}`, status: 422, field: "artefact_ids.1", value: nobody},
@@ -256,6 +266,13 @@ func TestBadForms(t *testing.T) {
 	add(badRequest{name: "vqa two images", path: vqa, status: 422, field: "image", limit: "1"}, parts{question, {"image", picture(1)}, {"image", picture(2)}})
 	add(badRequest{name: "vqa strict maybe", path: vqa, status: 422, field: "strict", limit: "true or false", value: "maybe"}, parts{question, {"strict", []byte("maybe")}})
 	add(badRequest{name: "vqa candidates 0", path: vqa, status: 422, field: "candidates", limit: "1 to 100", value: "0"}, parts{question, {"candidates", []byte("0")}})
+	for name, value := range map[string]string{"NaN": "NaN", "infinite": "+Inf", "negative": "-1", "above 1": "1.0001", "words": "much", "empty": ""} {
+		add(badRequest{name: "vqa review below " + name, path: vqa, status: 422, field: "review_below", limit: "0 to 1", value: value}, parts{question, {"review_below", []byte(value)}})
+	}
+	add(badRequest{name: "vqa review below too long", path: vqa, status: 413, field: "review_below", limit: "32 bytes"}, parts{question, {"review_below", bytes.Repeat([]byte("0"), 100)}})
+	add(badRequest{name: "vqa review below twice", path: vqa, status: 422, field: "review_below", limit: "1"}, parts{question, {"review_below", []byte("1")}, {"review_below", []byte("1")}})
+	add(badRequest{name: "vqa degraded unknown", path: vqa, status: 422, field: "degraded", limit: "accept or refuse", value: "maybe"}, parts{question, {"degraded", []byte("maybe")}})
+	add(badRequest{name: "vqa degraded empty", path: vqa, status: 422, field: "degraded", limit: "accept or refuse"}, parts{question, {"degraded", nil}})
 	add(badRequest{name: "vqa candidates many", path: vqa, status: 422, field: "candidates", limit: "1 to 100"}, parts{question, {"candidates", []byte("many")}})
 	add(badRequest{name: "vqa metadata", path: vqa, status: 422, field: "metadata", limit: "question"}, parts{question, {"metadata", []byte("{}")}})
 	add(badRequest{name: "vqa strict and long", path: vqa, status: 413, field: "text", limit: "256 tokens"}, parts{question, {"strict", []byte("true")}, {"text", bytes.Repeat([]byte("x "), 1000)}})

@@ -24,6 +24,8 @@ type Config struct {
 	FusionURL        string `env:"FUSION_URL,required"`
 	// RequestTimeout bounds one request from its header to its answer.
 	RequestTimeout time.Duration `env:"REQUEST_TIMEOUT" envDefault:"60s"`
+	// ReviewBelow is the confidence below which an answer needs review if the request says nothing else.
+	ReviewBelow float64 `env:"REVIEW_BELOW" envDefault:"0.7"`
 }
 
 // defaultListen is where a gateway listens if no setting says otherwise.
@@ -61,6 +63,9 @@ func (c *Config) Validate() error {
 	}
 	if c.RequestTimeout <= 0 || c.RequestTimeout >= c.WriteTimeout { // else the connection closes before the problem is written
 		wrong("REQUEST_TIMEOUT", fmt.Sprintf("more than 0s and less than %sWRITE_TIMEOUT (%s)", serve.Prefix, c.WriteTimeout))
+	}
+	if !(c.ReviewBelow >= 0 && c.ReviewBelow <= 1) { // NaN is neither
+		wrong("REVIEW_BELOW", fmt.Sprintf("0 to 1, found %v", c.ReviewBelow))
 	}
 	return errors.Join(mistakes...)
 }

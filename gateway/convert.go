@@ -18,20 +18,29 @@ func studyOf(study *analysis.Study) api.Study {
 	return out
 }
 
-func statelessAnswerOf(question string, result *analysis.Result, stages []analysis.Stage, trace string) api.StatelessAnswer {
+// reviewText stands where the answer would stand that the model is not sure enough of.
+const reviewText = "Not answered: a person has to look at this."
+
+func statelessAnswerOf(answer *analysis.Answer) api.StatelessAnswer {
+	result := answer.Result
+	text, rest := result.Answers[0].Text, result.Answers[1:]
+	if answer.Status == analysis.NeedsReview {
+		text, rest = reviewText, result.Answers
+	}
 	return api.StatelessAnswer{
-		Question: question, Text: result.Answers[0].Text, Confidence: fraction(result.Answers[0].Probability),
-		Candidates: candidatesOf(result.Answers[1:]), Modalities: modalitiesOf(result.Modalities), Attention: attentionOf(result.Attention),
-		Notes: notesOf(result.Notes), Models: result.Models, TraceId: trace, Timing: timingOf(stages),
+		Question: answer.Question, Status: api.AnswerStatus(answer.Status), ReviewBelow: answer.ReviewBelow,
+		Text: text, Confidence: fraction(result.Answers[0].Probability), Candidates: candidatesOf(rest),
+		Modalities: modalitiesOf(result.Modalities), Reliance: relianceOf(result.Reliance), Degraded: degradedOf(result.Degraded),
+		Attention: attentionOf(result.Attention), Notes: notesOf(result.Notes), Models: result.Models, TraceId: answer.TraceID, Timing: timingOf(answer.Stages),
 	}
 }
 
 func answerOf(answer *analysis.Answer) api.Answer {
-	a := statelessAnswerOf(answer.Question, answer.Result, answer.Stages, answer.TraceID)
+	a := statelessAnswerOf(answer)
 	return api.Answer{
 		Id: answer.ID, StudyId: answer.StudyID, CreatedAt: answer.CreatedAt, Artefacts: usedOf(answer.Artefacts), Strict: answer.Strict,
-		Question: a.Question, Text: a.Text, Confidence: a.Confidence, Candidates: a.Candidates, Modalities: a.Modalities,
-		Attention: a.Attention, Notes: a.Notes, Models: a.Models, TraceId: a.TraceId, Timing: a.Timing,
+		Question: a.Question, Status: a.Status, ReviewBelow: a.ReviewBelow, Text: a.Text, Confidence: a.Confidence, Candidates: a.Candidates,
+		Modalities: a.Modalities, Reliance: a.Reliance, Degraded: a.Degraded, Attention: a.Attention, Notes: a.Notes, Models: a.Models, TraceId: a.TraceId, Timing: a.Timing,
 	}
 }
 
@@ -40,7 +49,8 @@ func reportOf(report *analysis.DiagnosticReport) api.Report {
 		Id: report.ID, StudyId: report.StudyID, CreatedAt: report.CreatedAt, Artefacts: usedOf(report.Artefacts), Strict: report.Strict,
 		Status: api.ReportStatus(report.Narrative.Status), Disclaimer: report.Narrative.Disclaimer,
 		Sections: []api.Section{}, NotAssessed: []api.Omission{},
-		Modalities: modalitiesOf(report.Result.Modalities), Attention: attentionOf(report.Result.Attention), Notes: notesOf(report.Result.Notes),
+		Modalities: modalitiesOf(report.Result.Modalities), Degraded: degradedOf(report.Result.Degraded),
+		Attention: attentionOf(report.Result.Attention), Notes: notesOf(report.Result.Notes),
 		Models: report.Result.Models, TraceId: report.TraceID, Timing: timingOf(report.Stages),
 	}
 	for _, section := range report.Narrative.Sections {
@@ -80,6 +90,26 @@ func modalitiesOf(weights []analysis.ModalityWeight) []api.ModalityWeight {
 	out := []api.ModalityWeight{}
 	for _, w := range weights {
 		out = append(out, api.ModalityWeight{Modality: api.Modality(w.Modality), Weight: fraction(w.Weight), Entropy: fraction(w.Entropy)})
+	}
+	return out
+}
+
+func relianceOf(reliance []analysis.Reliance) api.Reliances {
+	out := api.Reliances{}
+	for _, r := range reliance {
+		out = append(out, api.Reliance{Modality: api.Modality(r.Modality), Score: r.Score, Blank: counterfactualOf(r.Blank), Shuffled: counterfactualOf(r.Shuffled)})
+	}
+	return out
+}
+
+func counterfactualOf(c analysis.Counterfactual) api.Counterfactual {
+	return api.Counterfactual{Answer: c.Answer, Confidence: fraction(c.Confidence), Changed: c.Changed, Divergence: c.Divergence}
+}
+
+func degradedOf(degraded []analysis.Degradation) api.Degradations {
+	out := api.Degradations{}
+	for _, d := range degraded {
+		out = append(out, api.Degradation{Modality: api.Modality(d.Modality), Reason: d.Reason})
 	}
 	return out
 }

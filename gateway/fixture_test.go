@@ -47,10 +47,20 @@ type models struct {
 	fail map[string]error // by role
 }
 
-func (m *models) features(modality analysis.Modality, inputs ...[]byte) ([]*analysis.Features, error) {
+func (m *models) setFail(fail map[string]error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if err := m.fail[string(modality)]; err != nil {
+	m.fail = fail
+}
+
+func (m *models) features(ctx context.Context, modality analysis.Modality, inputs ...[]byte) ([]*analysis.Features, error) {
+	m.mu.Lock()
+	err := m.fail[string(modality)]
+	m.mu.Unlock()
+	if errors.Is(err, errStall) {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	} else if err != nil {
 		return nil, err
 	}
 	shape := map[analysis.Modality]struct{ dim, tokens, tokenDim, rows, cols int }{
@@ -62,7 +72,7 @@ func (m *models) features(modality analysis.Modality, inputs ...[]byte) ([]*anal
 		fill := func(n int) []float32 {
 			values := make([]float32, n)
 			for i := range values {
-				values[i] = float32(sum[i%len(sum)]) / 255
+				values[i] = float32(sum[(i+i/len(sum))%len(sum)]) / 255 // no two tokens are the same
 			}
 			return values
 		}
@@ -75,7 +85,7 @@ func (m *models) features(modality analysis.Modality, inputs ...[]byte) ([]*anal
 	return features, nil
 }
 
-func (m *models) EncodeText(_ context.Context, texts []string, strict bool) ([]*analysis.Features, error) {
+func (m *models) EncodeText(ctx context.Context, texts []string, strict bool) ([]*analysis.Features, error) {
 	var raw [][]byte
 	for _, text := range texts {
 		if strict && len(text) > 1000 {
@@ -83,15 +93,15 @@ func (m *models) EncodeText(_ context.Context, texts []string, strict bool) ([]*
 		}
 		raw = append(raw, []byte(text))
 	}
-	return m.features(analysis.Text, raw...)
+	return m.features(ctx, analysis.Text, raw...)
 }
 
-func (m *models) EncodeImage(_ context.Context, images [][]byte) ([]*analysis.Features, error) {
-	return m.features(analysis.Image, images...)
+func (m *models) EncodeImage(ctx context.Context, images [][]byte) ([]*analysis.Features, error) {
+	return m.features(ctx, analysis.Image, images...)
 }
 
-func (m *models) EncodeAudio(_ context.Context, sounds [][]byte, _ bool) ([]*analysis.Features, error) {
-	return m.features(analysis.Audio, sounds...)
+func (m *models) EncodeAudio(ctx context.Context, sounds [][]byte, _ bool) ([]*analysis.Features, error) {
+	return m.features(ctx, analysis.Audio, sounds...)
 }
 
 func (m *models) Fuse(ctx context.Context, request *analysis.FuseRequest) (*analysis.Result, error) {
@@ -138,7 +148,7 @@ func (m *models) Fuse(ctx context.Context, request *analysis.FuseRequest) (*anal
 	return result, nil
 }
 
-// What the fusion can be told to do instead of answering.
+// What the models can be told to do instead of answering.
 var (
 	errStall = errors.New("wait for the end of the request")
 	errPanic = errors.New("panic")
@@ -188,7 +198,7 @@ func newFixture(t *testing.T, change func(*Deps)) *fixture {
 	}
 	t.Cleanup(store.Close)
 	path := &pipeline.Pipeline{Text: f.models, Vision: f.models, Audio: f.models, Fusion: f.models}
-	deps := Deps{Store: store, Analyzer: path, Embedder: path, Limits: DefaultLimits, Log: serve.NewLogger(f.log, serve.Config{LogFormat: "json"}, "gateway")}
+	deps := Deps{Store: store, Analyzer: path, Embedder: path, Limits: DefaultLimits, ReviewBelow: 0.5, Log: serve.NewLogger(f.log, serve.Config{LogFormat: "json"}, "gateway")}
 	for _, role := range []string{"text", "image", "audio", "fusion"} {
 		failing := func() error { f.models.mu.Lock(); defer f.models.mu.Unlock(); return f.models.fail[role] }
 		deps.Parts = append(deps.Parts, Part{Name: role + "-part", Role: role, Required: true,

@@ -109,7 +109,7 @@ func TestAStudyFromBeginningToEnd(t *testing.T) {
 	if want := map[string]string{"text": "text-digest", "image": "image-digest", "audio": "audio-digest", "fusion": "fusion-digest"}; !maps.Equal(answer.Models, want) {
 		t.Errorf("models %v, want %v", answer.Models, want)
 	}
-	if answer.TraceId != asked.HTTPResponse.Header.Get("X-Trace-Id") || !strings.Contains(asked.HTTPResponse.Header.Get("Server-Timing"), "fusion;dur=") || len(answer.Timing) != 5 {
+	if answer.TraceId != asked.HTTPResponse.Header.Get("X-Trace-Id") || !strings.Contains(asked.HTTPResponse.Header.Get("Server-Timing"), "fusion;dur=") || !strings.Contains(asked.HTTPResponse.Header.Get("Server-Timing"), "reliance;dur=") || len(answer.Timing) != 6 {
 		t.Errorf("trace %s, timing %v, header %v", answer.TraceId, answer.Timing, asked.HTTPResponse.Header)
 	}
 	answers, err := f.client.ListAnswersWithResponse(ctx, study.Id, nil)

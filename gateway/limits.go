@@ -37,7 +37,7 @@ var DefaultLimits = Limits{
 
 // What openapi.yaml bounds is bounded there; these are repeated for GET /v1/limits and tested to be equal.
 const (
-	maxCandidates      = 100
+	maxCandidates      = analysis.MaxCandidates
 	maxPageItems       = 100
 	maxEmbeddingInputs = 128
 	defaultPageItems   = 20

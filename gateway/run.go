@@ -60,7 +60,7 @@ func Build(ctx context.Context, config Config, log *slog.Logger, observer *serve
 			closeAll()
 		}
 	}()
-	deps = Deps{Limits: DefaultLimits, Log: log, Observer: observer}
+	deps = Deps{Limits: DefaultLimits, ReviewBelow: config.ReviewBelow, Log: log, Observer: observer}
 	deps.Limits.RequestTime = config.RequestTimeout
 
 	if err := postgres.Migrate(ctx, config.PostgresURL); err != nil {
@@ -107,8 +107,8 @@ func Build(ctx context.Context, config Config, log *slog.Logger, observer *serve
 	}
 	deps.Parts = append(deps.Parts,
 		Part{Name: "text-encoder", Role: string(analysis.Text), Required: true, Ready: text.Ready, Digest: text.Digest},
-		Part{Name: "vision-encoder", Role: string(analysis.Image), Required: true, Ready: vision.Ready, Digest: vision.Digest},
-		Part{Name: "audio-encoder", Role: string(analysis.Audio), Required: true, Ready: audio.Ready, Digest: audio.Digest},
+		Part{Name: "vision-encoder", Role: string(analysis.Image), Ready: vision.Ready, Digest: vision.Digest},
+		Part{Name: "audio-encoder", Role: string(analysis.Audio), Ready: audio.Ready, Digest: audio.Digest},
 		Part{Name: "fusion", Role: "fusion", Required: true, Ready: fusion.Ready, Digest: fusion.Digest},
 	)
 	path := &pipeline.Pipeline{
@@ -116,6 +116,8 @@ func Build(ctx context.Context, config Config, log *slog.Logger, observer *serve
 		Vision: memory.VisionEncoder(vision, vision.Digest),
 		Audio:  memory.AudioEncoder(audio, audio.Digest),
 		Fusion: memory.Fuser(fusion, fusion.Digest),
+		// A stalled encoder leaves half of the request's time for the answer without it.
+		EncoderTime: config.RequestTimeout / 2,
 	}
 	deps.Analyzer, deps.Embedder = path, path
 	return deps, closeAll, nil

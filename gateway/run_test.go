@@ -71,7 +71,7 @@ func TestRun(t *testing.T) {
 		t.Errorf("the remembered answer is another one:\n%s\n%s", a, b)
 	}
 	_, metrics := f.do(http.MethodGet, "/metrics", nil, nil)
-	for _, want := range []string{`consilium_cache_lookups_total{kind="fusion",outcome="hit"} 1`, `consilium_cache_lookups_total{kind="text",outcome="hit"} 2`, `kind="image",outcome="miss"} 1`} {
+	for _, want := range []string{`consilium_cache_lookups_total{kind="fusion",outcome="hit"} 5`, `consilium_cache_lookups_total{kind="text",outcome="hit"} 2`, `kind="image",outcome="miss"} 2`} {
 		if !bytes.Contains(metrics, []byte(want)) {
 			t.Errorf("the metrics do not say %s", want)
 		}
@@ -128,8 +128,8 @@ func TestEveryMistakeInTheSettingsIsNamed(t *testing.T) {
 		"none set": {map[string]string{"CONSILIUM_POSTGRES_URL": "", "CONSILIUM_BLOB_DIR": "", "CONSILIUM_FUSION_URL": ""},
 			[]string{"CONSILIUM_POSTGRES_URL", "CONSILIUM_BLOB_DIR", "CONSILIUM_FUSION_URL"}},
 		"wrong": {map[string]string{"CONSILIUM_POSTGRES_URL": "mysql://u:hunter2@db/x", "CONSILIUM_REDIS_URL": "http://u:hunter2@cache", "CONSILIUM_TEXT_ENCODER_URL": "text:1",
-			"CONSILIUM_LISTEN": "8080", "CONSILIUM_REQUEST_TIMEOUT": "1h"},
-			[]string{"CONSILIUM_POSTGRES_URL", "CONSILIUM_REDIS_URL", "CONSILIUM_TEXT_ENCODER_URL", "CONSILIUM_LISTEN", "CONSILIUM_REQUEST_TIMEOUT"}},
+			"CONSILIUM_LISTEN": "8080", "CONSILIUM_REQUEST_TIMEOUT": "1h", "CONSILIUM_REVIEW_BELOW": "NaN"},
+			[]string{"CONSILIUM_POSTGRES_URL", "CONSILIUM_REDIS_URL", "CONSILIUM_TEXT_ENCODER_URL", "CONSILIUM_LISTEN", "CONSILIUM_REQUEST_TIMEOUT", "CONSILIUM_REVIEW_BELOW"}},
 	} {
 		_, err := LoadConfig(func(setting string) string {
 			if value, ok := test.change[setting]; ok {

@@ -31,7 +31,9 @@ type Deps struct {
 	// Parts are what readiness and the list of models are made of.
 	Parts  []Part
 	Limits Limits
-	Log    *slog.Logger
+	// ReviewBelow is the confidence below which an answer needs review if the request says nothing else.
+	ReviewBelow float64
+	Log         *slog.Logger
 	// Observer gives each request a trace, a log line and metrics; nil for the one that NewObserver makes.
 	Observer *serve.Observer
 }

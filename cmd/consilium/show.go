@@ -23,13 +23,25 @@ func showStudy(w io.Writer, study *client.Study) {
 }
 
 func showAnswer(w io.Writer, a *client.Answer) {
-	fmt.Fprintf(w, "\n  Question   %s\n  Answer     %s  (%s)\n", a.Question, a.Text, percent(a.Confidence))
-	if len(a.Candidates) > 0 {
-		var next []string
-		for _, c := range a.Candidates {
-			next = append(next, c.Text+" "+percent(c.Probability))
-		}
-		fmt.Fprintf(w, "  Next       %s\n", strings.Join(next, ", "))
+	var candidates []string
+	for _, c := range a.Candidates {
+		candidates = append(candidates, c.Text+" "+percent(c.Probability))
+	}
+	fmt.Fprintf(w, "\n  Question   %s\n", a.Question)
+	rest := "Next"
+	if a.Status == client.NeedsReview {
+		fmt.Fprintf(w, "  Answer     %s  (%s, needs review below %s)\n", a.Text, percent(a.Confidence), percent(a.ReviewBelow))
+		rest = "Guesses"
+	} else {
+		fmt.Fprintf(w, "  Answer     %s  (%s)\n", a.Text, percent(a.Confidence))
+	}
+	if len(candidates) > 0 {
+		fmt.Fprintf(w, "  %-10s %s\n", rest, strings.Join(candidates, ", "))
+	}
+	showDegraded(w, a.Degraded)
+	for _, r := range a.Reliance {
+		fmt.Fprintf(w, "  Relies     on the %-6s %s %.3f   blank: %s %s, shuffled: %s %s\n", r.Modality, bar(r.Score), r.Score,
+			r.Blank.Answer, percent(r.Blank.Confidence), r.Shuffled.Answer, percent(r.Shuffled.Confidence))
 	}
 	showEvidence(w, a.Modalities, a.Attention, a.Notes, a.Models, a.Timing)
 }
@@ -45,11 +57,18 @@ func showReport(w io.Writer, r *client.Report) {
 			}
 		}
 	}
+	showDegraded(w, r.Degraded)
 	for _, omission := range r.NotAssessed {
 		fmt.Fprintf(w, "    not assessed: %s: %s\n", omission.Modality, omission.Reason)
 	}
 	fmt.Fprintf(w, "\n  %s\n", r.Disclaimer)
 	showEvidence(w, r.Modalities, r.Attention, r.Notes, r.Models, r.Timing)
+}
+
+func showDegraded(w io.Writer, degraded client.Degradations) {
+	for _, d := range degraded {
+		fmt.Fprintf(w, "  DEGRADED   %s: %s\n", d.Modality, d.Reason)
+	}
 }
 
 // showEvidence prints what an answer and a report have in common.

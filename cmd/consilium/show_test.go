@@ -39,6 +39,30 @@ func TestHeatIsDarkestWhereAttentionIs(t *testing.T) {
 	}
 }
 
+func TestAnswersShowHowFarTheyGo(t *testing.T) {
+	answer := client.Answer{
+		Question: "what colour?", Status: client.Answered, ReviewBelow: 0.7, Text: "red", Confidence: 0.9, Candidates: []client.Candidate{{Text: "blue", Probability: 0.05}},
+		Reliance: client.Reliances{{Modality: client.ModalityImage, Score: 0.75, Blank: client.Counterfactual{Answer: "no", Confidence: 0.4}, Shuffled: client.Counterfactual{Answer: "red", Confidence: 0.8}}},
+	}
+	show := func() string {
+		var out strings.Builder
+		showAnswer(&out, &answer)
+		return out.String()
+	}
+	for _, want := range []string{"Answer     red  (90.0 %)", "Next       blue 5.0 %", "Relies     on the image", "0.750   blank: no 40.0 %, shuffled: red 80.0 %"} {
+		if !strings.Contains(show(), want) {
+			t.Errorf("the answer lacks %q:\n%s", want, show())
+		}
+	}
+	answer.Status, answer.Text, answer.Confidence = client.NeedsReview, "a person has to look", 0.6
+	answer.Degraded = client.Degradations{{Modality: client.ModalityAudio, Reason: "the audio encoder is not reachable"}}
+	for _, want := range []string{"Answer     a person has to look  (60.0 %, needs review below 70.0 %)", "Guesses    blue", "DEGRADED   audio: the audio encoder is not reachable"} {
+		if !strings.Contains(show(), want) {
+			t.Errorf("the answer lacks %q:\n%s", want, show())
+		}
+	}
+}
+
 func TestCommandsSayHowTheyAreUsed(t *testing.T) {
 	var out strings.Builder
 	getenv := func(string) string { return "" }

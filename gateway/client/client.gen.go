@@ -18,6 +18,42 @@ import (
 	openapi_types "github.com/oapi-codegen/runtime/types"
 )
 
+// Defines values for AnswerStatus.
+const (
+	Answered    AnswerStatus = "answered"
+	NeedsReview AnswerStatus = "needs_review"
+)
+
+// Valid indicates whether the value is a known member of the AnswerStatus enum.
+func (e AnswerStatus) Valid() bool {
+	switch e {
+	case Answered:
+		return true
+	case NeedsReview:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for DegradedPolicy.
+const (
+	Accept DegradedPolicy = "accept"
+	Refuse DegradedPolicy = "refuse"
+)
+
+// Valid indicates whether the value is a known member of the DegradedPolicy enum.
+func (e DegradedPolicy) Valid() bool {
+	switch e {
+	case Accept:
+		return true
+	case Refuse:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for EmbeddingObject.
 const (
 	EmbeddingObjectEmbedding EmbeddingObject = "embedding"
@@ -230,16 +266,21 @@ func (e SectionName) Valid() bool {
 
 // Answer defines model for Answer.
 type Answer struct {
-	// Artefacts The artefacts that the answer rests on
+	// Artefacts The artefacts that the answer rests on, unless `degraded` names their modality
 	Artefacts []UsedArtefact `json:"artefacts"`
 
 	// Attention Attention to each cell of the image grid, row by row; it sums to 1
 	Attention *Attention `json:"attention,omitempty"`
 
-	// Candidates The next best answers, by falling probability
+	// Candidates The answers that were not chosen, by falling probability: the next best ones, or with the status `needs_review` the best one too
 	Candidates []Candidate `json:"candidates"`
-	Confidence Fraction    `json:"confidence"`
-	CreatedAt  time.Time   `json:"created_at"`
+
+	// Confidence The probability that the model gives its best answer. If the model card of the fusion says that it is calibrated, about as many of the answers of confidence p are right as p says, on data like that of the card; otherwise it is the model's own softmax
+	Confidence Confidence `json:"confidence"`
+	CreatedAt  time.Time  `json:"created_at"`
+
+	// Degraded Empty if the result rests on everything that it could
+	Degraded Degradations `json:"degraded"`
 
 	// Id Example: 0198c0de-0000-7000-8000-000000000000
 	Id         ID               `json:"id"`
@@ -249,14 +290,21 @@ type Answer struct {
 	Models   Models `json:"models"`
 	Notes    []Note `json:"notes"`
 	Question string `json:"question"`
-	Strict   bool   `json:"strict"`
+
+	// Reliance One entry for the image and one for the sound, if the answer rests on them. Empty for answers from before it was measured
+	Reliance    Reliances `json:"reliance"`
+	ReviewBelow Fraction  `json:"review_below"`
+
+	// Status `needs_review` if the confidence is below `review_below`
+	Status AnswerStatus `json:"status"`
+	Strict bool         `json:"strict"`
 
 	// StudyId Example: 0198c0de-0000-7000-8000-000000000000
 	StudyId ID `json:"study_id"`
 
-	// Text The answer
-	Text   string  `json:"text"`
-	Timing []Stage `json:"timing"`
+	// Text The answer. With the status `needs_review` it says that a person has to look, and the best guess is the first of the candidates
+	Text   AnswerText `json:"text"`
+	Timing []Stage    `json:"timing"`
 
 	// TraceId W3C trace id of the request, also in the log
 	TraceId TraceID `json:"trace_id"`
@@ -269,6 +317,12 @@ type AnswerList struct {
 	// NextCursor Example: 0198c0de-0000-7000-8000-000000000000
 	NextCursor *ID `json:"next_cursor,omitempty"`
 }
+
+// AnswerStatus `needs_review` if the confidence is below `review_below`
+type AnswerStatus string
+
+// AnswerText The answer. With the status `needs_review` it says that a person has to look, and the best guess is the first of the candidates
+type AnswerText = string
 
 // Artefact defines model for Artefact.
 type Artefact struct {
@@ -301,6 +355,32 @@ type Candidate struct {
 
 // CandidateCount How many answers to return, the best one included
 type CandidateCount = int
+
+// Confidence The probability that the model gives its best answer. If the model card of the fusion says that it is calibrated, about as many of the answers of confidence p are right as p says, on data like that of the card; otherwise it is the model's own softmax
+type Confidence = float64
+
+// Counterfactual The same question with one modality changed. The divergence is the total variation distance between the two distributions over all answers, half the sum of the absolute differences of their probabilities: how much probability moves to other answers, from 0 (none) to 1 (all)
+type Counterfactual struct {
+	// Answer The best answer to the changed request
+	Answer string `json:"answer"`
+
+	// Changed It is not the best answer to the request as it came
+	Changed    bool     `json:"changed"`
+	Confidence Fraction `json:"confidence"`
+	Divergence Fraction `json:"divergence"`
+}
+
+// Degradation What the request had and the result lacks, and why
+type Degradation struct {
+	Modality Modality `json:"modality"`
+	Reason   string   `json:"reason"`
+}
+
+// Degradations Empty if the result rests on everything that it could
+type Degradations = []Degradation
+
+// DegradedPolicy Whether to answer from what is left when an encoder is down
+type DegradedPolicy string
 
 // Embedding defines model for Embedding.
 type Embedding struct {
@@ -539,10 +619,18 @@ type QuestionRequest struct {
 	// Candidates How many answers to return, the best one included
 	Candidates *CandidateCount `json:"candidates,omitempty"`
 
+	// Degraded Whether to answer from what is left when an encoder is down
+	Degraded *DegradedPolicy `json:"degraded,omitempty"`
+
 	// Question At most 4,096 bytes of UTF-8
 	//
 	// Example: What does the image show?
 	Question QuestionText `json:"question"`
+
+	// ReviewBelow The confidence below which the answer needs review; without it the instance's own threshold holds, 0.7 unless it was set otherwise
+	//
+	// Example: 0.7
+	ReviewBelow *ReviewBelow `json:"review_below,omitempty"`
 
 	// Strict Refuse, instead of reporting, an input that would have to be cut
 	Strict *Strict `json:"strict,omitempty"`
@@ -568,14 +656,31 @@ type Readiness struct {
 // ReadinessStatus defines model for Readiness.Status.
 type ReadinessStatus string
 
+// Reliance How much an answer depends on the image or the sound: what the model answers when it is blank (a grey picture, silence) and when its tokens are shuffled (the cells of the picture, the moments of the sound; one fixed order). The score is the larger of the two divergences. Near 0 the answer would have been the same without it
+type Reliance struct {
+	// Blank The same question with one modality changed. The divergence is the total variation distance between the two distributions over all answers, half the sum of the absolute differences of their probabilities: how much probability moves to other answers, from 0 (none) to 1 (all)
+	Blank    Counterfactual `json:"blank"`
+	Modality Modality       `json:"modality"`
+	Score    Fraction       `json:"score"`
+
+	// Shuffled The same question with one modality changed. The divergence is the total variation distance between the two distributions over all answers, half the sum of the absolute differences of their probabilities: how much probability moves to other answers, from 0 (none) to 1 (all)
+	Shuffled Counterfactual `json:"shuffled"`
+}
+
+// Reliances One entry for the image and one for the sound, if the answer rests on them. Empty for answers from before it was measured
+type Reliances = []Reliance
+
 // Report defines model for Report.
 type Report struct {
 	Artefacts []UsedArtefact `json:"artefacts"`
 
 	// Attention Attention to each cell of the image grid, row by row; it sums to 1
-	Attention  *Attention `json:"attention,omitempty"`
-	CreatedAt  time.Time  `json:"created_at"`
-	Disclaimer string     `json:"disclaimer"`
+	Attention *Attention `json:"attention,omitempty"`
+	CreatedAt time.Time  `json:"created_at"`
+
+	// Degraded Empty if the result rests on everything that it could
+	Degraded   Degradations `json:"degraded"`
+	Disclaimer string       `json:"disclaimer"`
 
 	// Id Example: 0198c0de-0000-7000-8000-000000000000
 	Id         ID               `json:"id"`
@@ -605,9 +710,17 @@ type ReportRequest struct {
 	// ArtefactIds The artefacts to use, at most one of each modality, and no others
 	ArtefactIds *ArtefactIDs `json:"artefact_ids,omitempty"`
 
+	// Degraded Whether to answer from what is left when an encoder is down
+	Degraded *DegradedPolicy `json:"degraded,omitempty"`
+
 	// Strict Refuse, instead of reporting, an input that would have to be cut
 	Strict *Strict `json:"strict,omitempty"`
 }
+
+// ReviewBelow The confidence below which the answer needs review; without it the instance's own threshold holds, 0.7 unless it was set otherwise
+//
+// Example: 0.7
+type ReviewBelow = float64
 
 // Section defines model for Section.
 type Section struct {
@@ -635,9 +748,14 @@ type StatelessAnswer struct {
 	// Attention Attention to each cell of the image grid, row by row; it sums to 1
 	Attention *Attention `json:"attention,omitempty"`
 
-	// Candidates The next best answers, by falling probability
-	Candidates []Candidate      `json:"candidates"`
-	Confidence Fraction         `json:"confidence"`
+	// Candidates The answers that were not chosen, by falling probability: the next best ones, or with the status `needs_review` the best one too
+	Candidates []Candidate `json:"candidates"`
+
+	// Confidence The probability that the model gives its best answer. If the model card of the fusion says that it is calibrated, about as many of the answers of confidence p are right as p says, on data like that of the card; otherwise it is the model's own softmax
+	Confidence Confidence `json:"confidence"`
+
+	// Degraded Empty if the result rests on everything that it could
+	Degraded   Degradations     `json:"degraded"`
 	Modalities []ModalityWeight `json:"modalities"`
 
 	// Models The digest of each model that took part, by its role (text, image, audio, fusion)
@@ -645,9 +763,16 @@ type StatelessAnswer struct {
 	Notes    []Note `json:"notes"`
 	Question string `json:"question"`
 
-	// Text The answer
-	Text   string  `json:"text"`
-	Timing []Stage `json:"timing"`
+	// Reliance One entry for the image and one for the sound, if the answer rests on them. Empty for answers from before it was measured
+	Reliance    Reliances `json:"reliance"`
+	ReviewBelow Fraction  `json:"review_below"`
+
+	// Status `needs_review` if the confidence is below `review_below`
+	Status AnswerStatus `json:"status"`
+
+	// Text The answer. With the status `needs_review` it says that a person has to look, and the best guess is the first of the candidates
+	Text   AnswerText `json:"text"`
+	Timing []Stage    `json:"timing"`
 
 	// TraceId W3C trace id of the request, also in the log
 	TraceId TraceID `json:"trace_id"`
@@ -746,6 +871,9 @@ type VqaMultipartBody struct {
 	// Candidates How many answers to return, the best one included
 	Candidates *CandidateCount `json:"candidates,omitempty"`
 
+	// Degraded Whether to answer from what is left when an encoder is down
+	Degraded *DegradedPolicy `json:"degraded,omitempty"`
+
 	// Image A JPEG or PNG file
 	Image *openapi_types.File `json:"image,omitempty"`
 
@@ -753,6 +881,11 @@ type VqaMultipartBody struct {
 	//
 	// Example: What does the image show?
 	Question QuestionText `json:"question"`
+
+	// ReviewBelow The confidence below which the answer needs review; without it the instance's own threshold holds, 0.7 unless it was set otherwise
+	//
+	// Example: 0.7
+	ReviewBelow *ReviewBelow `json:"review_below,omitempty"`
 
 	// Strict Refuse, instead of reporting, an input that would have to be cut
 	Strict *Strict `json:"strict,omitempty"`
@@ -1138,6 +1271,11 @@ type ClientInterface interface {
 	// At most one artefact of each modality is used: the one that `artefact_ids` names, else the newest. The
 	// answer says which.
 	//
+	// An answer that is less sure than `review_below` has the status `needs_review`: it gives candidates but
+	// chooses none. If an encoder is down, the answer is given from what is left and lists what is missing under
+	// `degraded`, in the stored answer too; `degraded: refuse` in the request makes it a 503 (429 if the encoder
+	// is overloaded). A question whose own text cannot be encoded is always refused so.
+	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /v1/studies/{study_id}/questions (the `AskStudy` operationId).
@@ -1148,6 +1286,11 @@ type ClientInterface interface {
 	// At most one artefact of each modality is used: the one that `artefact_ids` names, else the newest. The
 	// answer says which.
 	//
+	// An answer that is less sure than `review_below` has the status `needs_review`: it gives candidates but
+	// chooses none. If an encoder is down, the answer is given from what is left and lists what is missing under
+	// `degraded`, in the stored answer too; `degraded: refuse` in the request makes it a 503 (429 if the encoder
+	// is overloaded). A question whose own text cannot be encoded is always refused so.
+	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /v1/studies/{study_id}/questions (the `AskStudy` operationId).
@@ -1155,7 +1298,9 @@ type ClientInterface interface {
 
 	// CreateReportWithBody Write a report on a study
 	//
-	// Artefacts are chosen as for a question. Every sentence carries its evidence.
+	// Artefacts are chosen as for a question. Every sentence carries its evidence. If an encoder is down, the
+	// report is on what is left and says under `not_assessed` and `degraded` what is missing, unless the request
+	// has `degraded: refuse` or nothing is left; then it is refused as a question is.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -1164,7 +1309,9 @@ type ClientInterface interface {
 
 	// CreateReport Write a report on a study
 	//
-	// Artefacts are chosen as for a question. Every sentence carries its evidence.
+	// Artefacts are chosen as for a question. Every sentence carries its evidence. If an encoder is down, the
+	// report is on what is left and says under `not_assessed` and `degraded` what is missing, unless the request
+	// has `degraded: refuse` or nothing is left; then it is refused as a question is.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1441,6 +1588,11 @@ func (c *Client) ListAnswers(ctx context.Context, studyId StudyID, params *ListA
 // At most one artefact of each modality is used: the one that `artefact_ids` names, else the newest. The
 // answer says which.
 //
+// An answer that is less sure than `review_below` has the status `needs_review`: it gives candidates but
+// chooses none. If an encoder is down, the answer is given from what is left and lists what is missing under
+// `degraded`, in the stored answer too; `degraded: refuse` in the request makes it a 503 (429 if the encoder
+// is overloaded). A question whose own text cannot be encoded is always refused so.
+//
 // Takes any type of body and a specified content type.
 //
 // Corresponds with POST /v1/studies/{study_id}/questions (the `AskStudy` operationId).
@@ -1461,6 +1613,11 @@ func (c *Client) AskStudyWithBody(ctx context.Context, studyId StudyID, contentT
 // At most one artefact of each modality is used: the one that `artefact_ids` names, else the newest. The
 // answer says which.
 //
+// An answer that is less sure than `review_below` has the status `needs_review`: it gives candidates but
+// chooses none. If an encoder is down, the answer is given from what is left and lists what is missing under
+// `degraded`, in the stored answer too; `degraded: refuse` in the request makes it a 503 (429 if the encoder
+// is overloaded). A question whose own text cannot be encoded is always refused so.
+//
 // Takes a body of the `application/json` content type.
 //
 // Corresponds with POST /v1/studies/{study_id}/questions (the `AskStudy` operationId).
@@ -1478,7 +1635,9 @@ func (c *Client) AskStudy(ctx context.Context, studyId StudyID, body AskStudyJSO
 
 // CreateReportWithBody Write a report on a study
 //
-// Artefacts are chosen as for a question. Every sentence carries its evidence.
+// Artefacts are chosen as for a question. Every sentence carries its evidence. If an encoder is down, the
+// report is on what is left and says under `not_assessed` and `degraded` what is missing, unless the request
+// has `degraded: refuse` or nothing is left; then it is refused as a question is.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1497,7 +1656,9 @@ func (c *Client) CreateReportWithBody(ctx context.Context, studyId StudyID, cont
 
 // CreateReport Write a report on a study
 //
-// Artefacts are chosen as for a question. Every sentence carries its evidence.
+// Artefacts are chosen as for a question. Every sentence carries its evidence. If an encoder is down, the
+// report is on what is left and says under `not_assessed` and `degraded` what is missing, unless the request
+// has `degraded: refuse` or nothing is left; then it is refused as a question is.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -2366,6 +2527,11 @@ type ClientWithResponsesInterface interface {
 	// At most one artefact of each modality is used: the one that `artefact_ids` names, else the newest. The
 	// answer says which.
 	//
+	// An answer that is less sure than `review_below` has the status `needs_review`: it gives candidates but
+	// chooses none. If an encoder is down, the answer is given from what is left and lists what is missing under
+	// `degraded`, in the stored answer too; `degraded: refuse` in the request makes it a 503 (429 if the encoder
+	// is overloaded). A question whose own text cannot be encoded is always refused so.
+	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /v1/studies/{study_id}/questions (the `AskStudy` operationId).
@@ -2376,6 +2542,11 @@ type ClientWithResponsesInterface interface {
 	// At most one artefact of each modality is used: the one that `artefact_ids` names, else the newest. The
 	// answer says which.
 	//
+	// An answer that is less sure than `review_below` has the status `needs_review`: it gives candidates but
+	// chooses none. If an encoder is down, the answer is given from what is left and lists what is missing under
+	// `degraded`, in the stored answer too; `degraded: refuse` in the request makes it a 503 (429 if the encoder
+	// is overloaded). A question whose own text cannot be encoded is always refused so.
+	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /v1/studies/{study_id}/questions (the `AskStudy` operationId).
@@ -2383,7 +2554,9 @@ type ClientWithResponsesInterface interface {
 
 	// CreateReportWithBodyWithResponse Write a report on a study
 	//
-	// Artefacts are chosen as for a question. Every sentence carries its evidence.
+	// Artefacts are chosen as for a question. Every sentence carries its evidence. If an encoder is down, the
+	// report is on what is left and says under `not_assessed` and `degraded` what is missing, unless the request
+	// has `degraded: refuse` or nothing is left; then it is refused as a question is.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -2392,7 +2565,9 @@ type ClientWithResponsesInterface interface {
 
 	// CreateReportWithResponse Write a report on a study
 	//
-	// Artefacts are chosen as for a question. Every sentence carries its evidence.
+	// Artefacts are chosen as for a question. Every sentence carries its evidence. If an encoder is down, the
+	// report is on what is left and says under `not_assessed` and `degraded` what is missing, unless the request
+	// has `degraded: refuse` or nothing is left; then it is refused as a question is.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -3607,6 +3782,11 @@ func (c *ClientWithResponses) ListAnswersWithResponse(ctx context.Context, study
 // At most one artefact of each modality is used: the one that `artefact_ids` names, else the newest. The
 // answer says which.
 //
+// An answer that is less sure than `review_below` has the status `needs_review`: it gives candidates but
+// chooses none. If an encoder is down, the answer is given from what is left and lists what is missing under
+// `degraded`, in the stored answer too; `degraded: refuse` in the request makes it a 503 (429 if the encoder
+// is overloaded). A question whose own text cannot be encoded is always refused so.
+//
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /v1/studies/{study_id}/questions (the `AskStudy` operationId).
@@ -3623,6 +3803,11 @@ func (c *ClientWithResponses) AskStudyWithBodyWithResponse(ctx context.Context, 
 // At most one artefact of each modality is used: the one that `artefact_ids` names, else the newest. The
 // answer says which.
 //
+// An answer that is less sure than `review_below` has the status `needs_review`: it gives candidates but
+// chooses none. If an encoder is down, the answer is given from what is left and lists what is missing under
+// `degraded`, in the stored answer too; `degraded: refuse` in the request makes it a 503 (429 if the encoder
+// is overloaded). A question whose own text cannot be encoded is always refused so.
+//
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /v1/studies/{study_id}/questions (the `AskStudy` operationId).
@@ -3636,7 +3821,9 @@ func (c *ClientWithResponses) AskStudyWithResponse(ctx context.Context, studyId 
 
 // CreateReportWithBodyWithResponse Write a report on a study
 //
-// Artefacts are chosen as for a question. Every sentence carries its evidence.
+// Artefacts are chosen as for a question. Every sentence carries its evidence. If an encoder is down, the
+// report is on what is left and says under `not_assessed` and `degraded` what is missing, unless the request
+// has `degraded: refuse` or nothing is left; then it is refused as a question is.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -3651,7 +3838,9 @@ func (c *ClientWithResponses) CreateReportWithBodyWithResponse(ctx context.Conte
 
 // CreateReportWithResponse Write a report on a study
 //
-// Artefacts are chosen as for a question. Every sentence carries its evidence.
+// Artefacts are chosen as for a question. Every sentence carries its evidence. If an encoder is down, the
+// report is on what is left and says under `not_assessed` and `degraded` what is missing, unless the request
+// has `degraded: refuse` or nothing is left; then it is refused as a question is.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //

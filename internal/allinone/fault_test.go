@@ -3,6 +3,7 @@ package allinone
 import (
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -55,8 +56,12 @@ func TestPartsMayFail(t *testing.T) {
 	if err := s.stack.models["vision-encoder"].Stop(); err != nil {
 		t.Fatal(err)
 	}
-	contentType, body := form(t, map[string]string{"question": "what shape is it?"}, map[string][]byte{"image": radiograph(t)})
 	start := time.Now()
+	left := s.vqa(map[string]string{"question": "what shape is it?"}, radiograph(t))
+	if len(left.Degraded) != 1 || left.Degraded[0].Modality != client.ModalityImage || left.Degraded[0].Reason == "" || len(left.Modalities) != 1 || len(left.Reliance) != 0 {
+		t.Errorf("without the vision encoder: degraded %+v, weights %+v, reliance %+v", left.Degraded, left.Modalities, left.Reliance)
+	}
+	contentType, body := form(t, map[string]string{"question": "what shape is it?", "degraded": "refuse"}, map[string][]byte{"image": radiograph(t)})
 	if status, p := s.problem(http.MethodPost, "/v1/vqa", contentType, body); status != http.StatusServiceUnavailable {
 		t.Errorf("without the vision encoder: status %d: %s", status, p.Error())
 	}
@@ -67,8 +72,13 @@ func TestPartsMayFail(t *testing.T) {
 	if r, err := s.VqaWithBodyWithResponse(t.Context(), contentType, body); err != nil || r.JSON200 == nil {
 		t.Errorf("a question without a picture needs no vision encoder: %v %s", err, r.Body)
 	}
-	if status, _ := s.notReady(); status != http.StatusServiceUnavailable {
-		t.Errorf("without the vision encoder: readiness %d", status)
+	if status, parts := s.notReady(); status != http.StatusOK || !slices.Contains(parts, "vision-encoder") {
+		t.Errorf("without the vision encoder: readiness %d, not ready: %v", status, parts)
+	}
+	other := s.store(&client.Upload{Texts: []string{clinicalNote}, Images: [][]byte{radiograph(t)}})
+	if r, err := s.CreateReportWithResponse(t.Context(), other.Id, client.ReportRequest{}); err != nil || r.JSON201 == nil || len(r.JSON201.Degraded) != 1 ||
+		!slices.ContainsFunc(r.JSON201.NotAssessed, func(o client.Omission) bool { return strings.Contains(o.Reason, r.JSON201.Degraded[0].Reason) }) {
+		t.Errorf("a report without the vision encoder: %v %s", err, r.Body)
 	}
 
 	if err := s.stack.postgres.Stop(); err != nil {
@@ -80,6 +90,16 @@ func TestPartsMayFail(t *testing.T) {
 	contentType, body = form(t, map[string]string{"question": "is it a circle?", "text": clinicalNote}, nil)
 	if r, err := s.VqaWithBodyWithResponse(t.Context(), contentType, body); err != nil || r.JSON200 == nil {
 		t.Errorf("a stateless question needs no Postgres: %v %s", err, r.Body)
+	}
+	if err := s.stack.models["text-encoder"].Stop(); err != nil {
+		t.Fatal(err)
+	}
+	contentType, body = form(t, map[string]string{"question": "a question that nobody asked before"}, nil)
+	if status, p := s.problem(http.MethodPost, "/v1/vqa", contentType, body); status != http.StatusServiceUnavailable {
+		t.Errorf("without the text encoder: status %d: %s", status, p.Error())
+	}
+	if status, _ := s.notReady(); status != http.StatusServiceUnavailable {
+		t.Errorf("without the text encoder: readiness %d", status)
 	}
 	select {
 	case err := <-s.stack.Failed():

@@ -42,6 +42,9 @@ func TestStudyToReportToDeletion(t *testing.T) {
 	if answer.Text == "" || answer.Confidence <= 0 || answer.Confidence > 1 || len(answer.Candidates) == 0 || len(answer.Artefacts) != 3 {
 		t.Errorf("answered %+v", answer)
 	}
+	if len(answer.Reliance) != 2 || answer.Reliance[0].Modality != client.ModalityImage || answer.Reliance[1].Modality != client.ModalityAudio || len(answer.Degraded) != 0 {
+		t.Errorf("reliance %+v, degraded %+v", answer.Reliance, answer.Degraded)
+	}
 	last := answer.Confidence
 	for _, c := range answer.Candidates {
 		if c.Probability > last {
@@ -133,7 +136,7 @@ func TestAnswersAreRight(t *testing.T) {
 		if row[2] != float64(0) {
 			continue
 		}
-		answer := s.vqa(map[string]string{"question": row[0].(string)}, image)
+		answer := s.vqa(map[string]string{"question": row[0].(string), "review_below": "0"}, image)
 		checkEvidence(t, "answer", answer.Modalities, answer.Attention, answer.Models, 2)
 		asked++
 		if answer.Text == row[1] {
@@ -187,6 +190,23 @@ func form(t *testing.T, fields map[string]string, files map[string][]byte) (cont
 		t.Fatal(err)
 	}
 	return w.FormDataContentType(), b
+}
+
+// TestAnAnswerReliesOnThePictureThatItIsAbout asks what only the picture can tell.
+func TestAnAnswerReliesOnThePictureThatItIsAbout(t *testing.T) {
+	s := platform(t)
+	answer := s.vqa(map[string]string{"question": "what is the color of the shape?", "review_below": "1"}, shapes(t))
+	if len(answer.Reliance) != 1 || answer.Reliance[0].Modality != client.ModalityImage {
+		t.Fatalf("reliance %+v", answer.Reliance)
+	}
+	r := answer.Reliance[0]
+	t.Logf("%q (%.3f) relies on the image with %.3f: blank %+v, shuffled %+v", answer.Candidates[0].Text, answer.Confidence, r.Score, r.Blank, r.Shuffled)
+	if r.Score < 0.5 || r.Score != max(r.Blank.Divergence, r.Shuffled.Divergence) || r.Blank.Changed != (r.Blank.Answer != answer.Candidates[0].Text) {
+		t.Errorf("reliance %+v of the answer %q (%v)", r, answer.Candidates[0].Text, answer.Confidence)
+	}
+	if answer.Status != client.NeedsReview || answer.Confidence != answer.Candidates[0].Probability {
+		t.Errorf("below 1 the answer is %+v", answer)
+	}
 }
 
 func TestTheSameQuestionGetsTheSameAnswer(t *testing.T) {

@@ -5,35 +5,76 @@ import (
 	"fmt"
 	"maps"
 	"runtime/debug"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"consilium/internal/analysis"
 )
 
-// Pipeline analyses with four parts. It has no state and is safe for concurrent use.
+// Pipeline analyses with four parts. It is safe for concurrent use; nobody copies it after the first use.
 type Pipeline struct {
 	Text   analysis.TextEncoder
 	Vision analysis.VisionEncoder
 	Audio  analysis.AudioEncoder
 	Fusion analysis.Fuser
+	// EncoderTime bounds the encoding of one modality in an analysis, 0 for no bound: what a stalled encoder leaves
+	// of the request's time is for the answer without it.
+	EncoderTime time.Duration
+
+	blanks blanks
 }
 
 var _ analysis.Analyzer = (*Pipeline)(nil)
 
-// Analyze implements analysis.Analyzer. The first part that fails ends the others.
+// Analyze implements analysis.Analyzer. The first part that fails ends the others, unless it is an encoder that
+// the result can do without.
 func (p *Pipeline) Analyze(ctx context.Context, request *analysis.Request) (*analysis.Result, error) {
 	if err := request.Validate(); err != nil {
 		return nil, err
 	}
 	defer stage(ctx, "total")()
-	fuse := &analysis.FuseRequest{Task: request.Task, Candidates: request.Candidates}
+	lost := &losses{whole: request.Whole}
+	fuse, err := p.encode(ctx, request, lost)
+	if err != nil {
+		return nil, err
+	}
+	done := stage(ctx, "fusion")
+	fused, err := p.fuse(ctx, fuse)
+	done()
+	if err != nil {
+		return nil, err
+	}
+	result := complete(fuse, fused)
+	if request.Task == analysis.Question {
+		if result.Reliance, err = p.rely(ctx, fuse, fused, lost); err != nil {
+			return nil, err
+		}
+		wanted := request.Candidates
+		if wanted == 0 {
+			wanted = analysis.DefaultCandidates
+		}
+		result.Answers = result.Answers[:min(wanted, len(result.Answers))]
+	}
+	result.Degraded = lost.list()
+	return result, nil
+}
+
+// encode returns what the fusion is to see: the features of everything in the request that can be encoded. The
+// fusion is asked for all answers that it knows, since reliance compares whole distributions.
+func (p *Pipeline) encode(ctx context.Context, request *analysis.Request, lost *losses) (*analysis.FuseRequest, error) {
+	fuse := &analysis.FuseRequest{Task: request.Task, Candidates: analysis.MaxAnswers}
 	group, groupCtx := errgroup.WithContext(ctx)
 	if texts := textsOf(request); len(texts) > 0 {
 		group.Go(guarded(func() error {
-			features, err := p.encodeText(groupCtx, texts, request.Strict)
-			if err != nil {
+			features, err := inTime(groupCtx, p.EncoderTime, analysis.Text, func(ctx context.Context) ([]*analysis.Features, error) {
+				return p.encodeText(ctx, texts, request.Strict)
+			})
+			switch {
+			case err != nil && request.Task == analysis.Question: // without the question there is nothing to answer
 				return err
+			case err != nil:
+				return lost.bear(analysis.Text, err)
 			}
 			if request.Task == analysis.Question {
 				fuse.Question, features = features[0], features[1:]
@@ -44,39 +85,47 @@ func (p *Pipeline) Analyze(ctx context.Context, request *analysis.Request) (*ana
 			return nil
 		}))
 	}
-	if len(request.Image) > 0 {
+	for _, part := range []struct {
+		modality analysis.Modality
+		content  []byte
+		encode   func(context.Context) ([]*analysis.Features, error)
+		into     **analysis.Features
+	}{
+		{analysis.Image, request.Image, func(ctx context.Context) ([]*analysis.Features, error) {
+			return p.encodeImage(ctx, [][]byte{request.Image})
+		}, &fuse.Image},
+		{analysis.Audio, request.Audio, func(ctx context.Context) ([]*analysis.Features, error) {
+			return p.encodeAudio(ctx, [][]byte{request.Audio}, request.Strict)
+		}, &fuse.Audio},
+	} {
+		if len(part.content) == 0 {
+			continue
+		}
 		group.Go(guarded(func() error {
-			features, err := p.encodeImage(groupCtx, [][]byte{request.Image})
+			features, err := inTime(groupCtx, p.EncoderTime, part.modality, part.encode)
 			if err != nil {
-				return err
+				return lost.bear(part.modality, err)
 			}
-			fuse.Image = features[0]
-			return nil
-		}))
-	}
-	if len(request.Audio) > 0 {
-		group.Go(guarded(func() error {
-			features, err := p.encodeAudio(groupCtx, [][]byte{request.Audio}, request.Strict)
-			if err != nil {
-				return err
-			}
-			fuse.Audio = features[0]
+			*part.into = features[0]
 			return nil
 		}))
 	}
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
-	done := stage(ctx, "fusion")
-	fused, err := p.Fusion.Fuse(ctx, fuse)
-	done()
+	if fuse.Question == nil && fuse.Text == nil && fuse.Image == nil && fuse.Audio == nil {
+		return nil, lost.first()
+	}
+	return fuse, nil
+}
+
+// fuse asks the fusion and checks what it says.
+func (p *Pipeline) fuse(ctx context.Context, request *analysis.FuseRequest) (*analysis.Result, error) {
+	fused, err := p.Fusion.Fuse(ctx, request)
 	if err != nil {
 		return nil, fmt.Errorf("fuse: %w", err)
 	}
-	if err := check(fuse, fused); err != nil {
-		return nil, err
-	}
-	return complete(fuse, fused), nil
+	return fused, check(request, fused)
 }
 
 // guarded returns f with a panic as its error: on a goroutine of its own a panic would end the process.
@@ -84,7 +133,7 @@ func guarded(f func() error) func() error {
 	return func() (err error) {
 		defer func() {
 			if reason := recover(); reason != nil {
-				err = fmt.Errorf("encode: panic: %v\n%s", reason, debug.Stack())
+				err = fmt.Errorf("panic: %v\n%s", reason, debug.Stack())
 			}
 		}()
 		return f()

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"math"
@@ -16,14 +17,21 @@ type parts struct {
 	mu      sync.Mutex
 	texts   []string
 	strict  bool
-	fused   *analysis.FuseRequest
+	fused   []*analysis.FuseRequest
+	blanks  int // how often a blank was encoded
 	fail    map[analysis.Modality]error
 	mangle  func(*analysis.Features)
 	result  *analysis.Result
-	waiting bool // the text encoder waits for its context's end
+	answer  func(*analysis.FuseRequest) *analysis.Result // in place of result
+	digest  string                                       // of the encoders, "" for one that says the modality
+	waiting analysis.Modality                            // its encoder waits for its context's end
 }
 
-func (p *parts) features(modality analysis.Modality, n int) ([]*analysis.Features, error) {
+func (p *parts) features(ctx context.Context, modality analysis.Modality, n int) ([]*analysis.Features, error) {
+	if p.waiting == modality {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
 	if err := p.fail[modality]; err != nil {
 		return nil, err
 	}
@@ -34,6 +42,9 @@ func (p *parts) features(modality analysis.Modality, n int) ([]*analysis.Feature
 			f.Rows, f.Cols = 1, 1
 		}
 		f.Notes = []analysis.Note{{Modality: modality, Kind: "resized", Detail: "detail"}}
+		if p.digest != "" {
+			f.Model = p.digest
+		}
 		if p.mangle != nil {
 			p.mangle(f)
 		}
@@ -46,23 +57,37 @@ func (p *parts) EncodeText(ctx context.Context, texts []string, strict bool) ([]
 	p.mu.Lock()
 	p.texts, p.strict = texts, strict
 	p.mu.Unlock()
-	if p.waiting {
-		<-ctx.Done()
-		return nil, ctx.Err()
+	return p.features(ctx, analysis.Text, len(texts))
+}
+
+func (p *parts) EncodeImage(ctx context.Context, images [][]byte) ([]*analysis.Features, error) {
+	p.countBlank(images[0], greyPicture())
+	return p.features(ctx, analysis.Image, len(images))
+}
+
+func (p *parts) EncodeAudio(ctx context.Context, sounds [][]byte, _ bool) ([]*analysis.Features, error) {
+	p.countBlank(sounds[0], silence())
+	return p.features(ctx, analysis.Audio, len(sounds))
+}
+
+func (p *parts) countBlank(content, blank []byte) {
+	if bytes.Equal(content, blank) {
+		p.mu.Lock()
+		p.blanks++
+		p.mu.Unlock()
 	}
-	return p.features(analysis.Text, len(texts))
-}
-
-func (p *parts) EncodeImage(_ context.Context, images [][]byte) ([]*analysis.Features, error) {
-	return p.features(analysis.Image, len(images))
-}
-
-func (p *parts) EncodeAudio(_ context.Context, sounds [][]byte, _ bool) ([]*analysis.Features, error) {
-	return p.features(analysis.Audio, len(sounds))
 }
 
 func (p *parts) Fuse(_ context.Context, request *analysis.FuseRequest) (*analysis.Result, error) {
-	p.fused = request
+	p.mu.Lock()
+	p.fused = append(p.fused, request)
+	p.mu.Unlock()
+	if err := p.fail["fusion"]; err != nil {
+		return nil, err
+	}
+	if p.answer != nil {
+		return p.answer(request), nil
+	}
 	if p.result != nil {
 		return p.result, nil
 	}
@@ -105,9 +130,9 @@ func TestAnalyzeEncodesWhatIsPresent(t *testing.T) {
 			if len(result.Notes) != test.notes {
 				t.Errorf("%d notes, want %d", len(result.Notes), test.notes)
 			}
-			if (p.fused.Question != nil) != (test.request.Task == analysis.Question) || (p.fused.Text != nil) != (test.request.Text != "") ||
-				(p.fused.Image != nil) != (test.request.Image != nil) || (p.fused.Audio != nil) != (test.request.Audio != nil) {
-				t.Errorf("fused %+v for %+v", p.fused, test.request)
+			if f := p.fused[0]; (f.Question != nil) != (test.request.Task == analysis.Question) || (f.Text != nil) != (test.request.Text != "") ||
+				(f.Image != nil) != (test.request.Image != nil) || (f.Audio != nil) != (test.request.Audio != nil) {
+				t.Errorf("fused %+v for %+v", f, test.request)
 			}
 			stages := timing.Stages()
 			if len(stages) < 3 || stages[len(stages)-1].Name != "total" {
@@ -130,8 +155,7 @@ func TestAnalyzePassesErrorsThrough(t *testing.T) {
 		want    analysis.Code
 	}{
 		"invalid":               {&parts{}, &analysis.Request{Task: analysis.Question}, analysis.InvalidArgument},
-		"encoder overloaded":    {&parts{fail: map[analysis.Modality]error{analysis.Image: analysis.Errorf(analysis.Overloaded, "busy")}}, question, analysis.Overloaded},
-		"failure ends the rest": {&parts{waiting: true, fail: map[analysis.Modality]error{analysis.Image: analysis.Errorf(analysis.Unavailable, "down")}}, question, analysis.Unavailable},
+		"failure ends the rest": {&parts{waiting: analysis.Text, fail: map[analysis.Modality]error{analysis.Image: analysis.Errorf(analysis.BadUpstream, "nonsense")}}, question, analysis.BadUpstream},
 		"plain error":           {&parts{fail: map[analysis.Modality]error{analysis.Text: errors.New("boom")}}, question, analysis.Internal},
 		"panic":                 {&parts{mangle: func(*analysis.Features) { panic("boom") }}, question, analysis.Internal},
 		"NaN":                   {&parts{mangle: func(f *analysis.Features) { f.Vector[0] = float32(math.NaN()) }}, question, analysis.BadUpstream},

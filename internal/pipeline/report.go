@@ -82,14 +82,21 @@ func impression(findings []analysis.Finding) analysis.Section {
 	return section
 }
 
-// omissions says which modalities are absent, or present without a label that is judged from them.
+// omissions says which modalities are absent, could not be encoded, or are present without a label that is judged
+// from them.
 func omissions(result *analysis.Result, present map[analysis.Modality]bool) []analysis.Omission {
 	omitted := []analysis.Omission{}
+	lost := map[analysis.Modality]string{}
+	for _, d := range result.Degraded {
+		lost[d.Modality] = d.Reason
+	}
 	for _, modality := range analysis.Modalities {
 		judged := slices.ContainsFunc(result.Findings, func(f analysis.Finding) bool { return f.Modality == modality })
 		switch {
 		case !present[modality]:
 			omitted = append(omitted, analysis.Omission{Modality: modality, Reason: fmt.Sprintf("The study has no %s; nothing that is judged from one was assessed.", noun(modality))})
+		case lost[modality] != "":
+			omitted = append(omitted, analysis.Omission{Modality: modality, Reason: fmt.Sprintf("The %s could not be read: %s; nothing that is judged from it was assessed.", noun(modality), lost[modality])})
 		case !judged:
 			omitted = append(omitted, analysis.Omission{Modality: modality, Reason: fmt.Sprintf("The model judges no finding from the %s alone; it counted only through its weight.", noun(modality))})
 		}

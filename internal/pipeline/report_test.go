@@ -3,6 +3,7 @@ package pipeline
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
@@ -17,6 +18,10 @@ func TestReportNeverContradictsFindings(t *testing.T) {
 		result := &analysis.Result{}
 		for _, modality := range analysis.Modalities {
 			if present[modality] = random.IntN(2) == 0; !present[modality] {
+				continue
+			}
+			if random.IntN(4) == 0 {
+				result.Degraded = append(result.Degraded, analysis.Degradation{Modality: modality, Reason: "its encoder is not reachable"})
 				continue
 			}
 			for i := range random.IntN(4) {
@@ -62,6 +67,10 @@ func TestReportNeverContradictsFindings(t *testing.T) {
 		omitted := map[analysis.Modality]bool{}
 		for _, o := range narrative.NotAssessed {
 			omitted[o.Modality] = true
+			down := slices.ContainsFunc(result.Degraded, func(d analysis.Degradation) bool { return d.Modality == o.Modality })
+			if strings.Contains(o.Reason, "its encoder is not reachable") != down {
+				t.Errorf("%s is not assessed because %q, degraded %v", o.Modality, o.Reason, result.Degraded)
+			}
 		}
 		for _, f := range result.Findings {
 			if omitted[f.Modality] {
@@ -69,7 +78,8 @@ func TestReportNeverContradictsFindings(t *testing.T) {
 			}
 		}
 		for _, modality := range analysis.Modalities {
-			if !present[modality] && !omitted[modality] {
+			lost := slices.ContainsFunc(result.Degraded, func(d analysis.Degradation) bool { return d.Modality == modality })
+			if (!present[modality] || lost) && !omitted[modality] {
 				t.Errorf("the report keeps quiet about the absent %s", modality)
 			}
 		}

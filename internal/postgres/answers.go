@@ -17,11 +17,11 @@ func (s *Store) CreateAnswer(ctx context.Context, answer *analysis.Answer) error
 	if answer.ID, err = newID(); err != nil {
 		return err
 	}
-	err = s.pool.QueryRow(ctx, `INSERT INTO answers (tenant_id, study_id, id, question, strict, text_id, image_id, audio_id, result, stages, trace_id)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) RETURNING created_at`,
+	err = s.pool.QueryRow(ctx, `INSERT INTO answers (tenant_id, study_id, id, question, strict, text_id, image_id, audio_id, result, review_below, status, stages, trace_id)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) RETURNING created_at`,
 		tenant, answer.StudyID, answer.ID, answer.Question, answer.Strict,
 		used(answer.Artefacts, analysis.Text), used(answer.Artefacts, analysis.Image), used(answer.Artefacts, analysis.Audio),
-		answer.Result, answer.Stages, answer.TraceID).Scan(&answer.CreatedAt)
+		answer.Result, answer.ReviewBelow, answer.Status, answer.Stages, answer.TraceID).Scan(&answer.CreatedAt)
 	if violates(err, foreignKeyViolation, "") {
 		return noStudy(answer.StudyID)
 	}
@@ -48,7 +48,7 @@ func (s *Store) Answers(ctx context.Context, studyID string, page analysis.Page)
 	if err != nil {
 		return nil, err
 	}
-	rows, err := s.pool.Query(ctx, `SELECT id, question, strict, text_id, image_id, audio_id, result, stages, trace_id, created_at
+	rows, err := s.pool.Query(ctx, `SELECT id, question, strict, text_id, image_id, audio_id, result, review_below, status, stages, trace_id, created_at
 		FROM answers WHERE tenant_id = $1 AND study_id = $2 AND ($3 = '' OR id < NULLIF($3, '')::uuid) ORDER BY id DESC LIMIT $4`,
 		tenant, studyID, page.After, page.Limit)
 	if err != nil {
@@ -57,7 +57,8 @@ func (s *Store) Answers(ctx context.Context, studyID string, page analysis.Page)
 	answers, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (analysis.Answer, error) {
 		answer := analysis.Answer{StudyID: studyID}
 		var ids [3]*string
-		err := row.Scan(&answer.ID, &answer.Question, &answer.Strict, &ids[0], &ids[1], &ids[2], &answer.Result, &answer.Stages, &answer.TraceID, &answer.CreatedAt)
+		err := row.Scan(&answer.ID, &answer.Question, &answer.Strict, &ids[0], &ids[1], &ids[2], &answer.Result, &answer.ReviewBelow, &answer.Status,
+			&answer.Stages, &answer.TraceID, &answer.CreatedAt)
 		answer.Artefacts = pick(study, ids)
 		return answer, err
 	})
