@@ -6,11 +6,12 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
-	"runtime"
+	"strings"
 
 	"consilium/internal/eval"
 	"consilium/internal/tensor"
 	"consilium/internal/train"
+	"consilium/internal/train/allreduce"
 	"consilium/internal/weights"
 	audioencoder "consilium/services/audio-encoder"
 	fusion "consilium/services/fusion"
@@ -18,59 +19,74 @@ import (
 	visionencoder "consilium/services/vision-encoder"
 )
 
+// trained is where each recipe's weights belong: where the service embeds them from.
+var trained = map[string]string{
+	"audio": "services/audio-encoder/weights/wavenet.safetensors",
+	"vqa":   "services/fusion/weights/fusion.safetensors",
+}
+
 var trainCommand = command{
-	name: "train", arguments: "audio|vqa [FLAG…]", summary: "train a model on the data folder (CONSILIUM_DATA)",
+	name: "train", arguments: "RECIPE [FLAG…]", summary: "train a model on the data folder (CONSILIUM_DATA)",
 	run: func(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) error {
-		if len(args) < 1 {
+		if len(args) < 1 || strings.HasPrefix(args[0], "-") {
 			return errUsage
 		}
 		flags := flag.NewFlagSet("consilium train "+args[0], flag.ContinueOnError)
 		flags.SetOutput(stderr)
-		out := flags.String("out", "", "file to write the weights to; the default is where the service embeds them from")
-		seed := flags.Uint64("seed", 1, "seed of everything that is random")
-		threads := flags.Int("threads", runtime.NumCPU(), "threads of the computation")
+		var overrides []string
+		flags.Func("set", "`key=value` of the recipe, as often as needed", func(s string) error {
+			overrides = append(overrides, s)
+			return nil
+		})
+		out := flags.String("out", "", "`file` to write the weights to; the default is where the service embeds them from")
+		threads := flags.Int("threads", 0, "threads of the computation, 0 for half of the cores")
 		device := flags.String("device", "cpu", "cpu, cuda or cuda:N")
-		leaveOut := flags.String("leave-out", "", "audio: a speaker whose recordings are not trained on")
-		steps := flags.Int("steps", 3000, "vqa: training steps")
-		if err := flags.Parse(args[1:]); err != nil {
+		rank := flags.Int("rank", 0, "which of -world processes this is, from 0")
+		world := flags.Int("world", 1, "processes that train together, each on its share of a batch that is as many times as large")
+		peers := flags.String("peers", "", "`address` where rank 0 listens for the others: HOST:PORT on a private network, or unix:PATH")
+		if err := flags.Parse(args[1:]); err != nil || flags.NArg() > 0 {
 			return errUsage
 		}
-		data := getenv("CONSILIUM_DATA")
-		if data == "" {
-			return fmt.Errorf("consilium train %s: CONSILIUM_DATA is not set; it names the folder of radiographs and sounds", args[0])
-		}
-		d, err := tensor.ParseDevice(*device)
+		recipe, err := train.ReadRecipe(args[0], overrides)
 		if err != nil {
 			return err
 		}
-		switch args[0] {
-		case "audio":
-			return train.Audio(ctx, train.AudioOptions{Data: data, Out: *out, Seed: *seed, LeaveOut: *leaveOut, Threads: *threads, Device: d}, stdout)
-		case "vqa":
-			return trainVQA(ctx, train.VQAOptions{Data: data, Out: *out, Seed: *seed, Steps: *steps, Threads: *threads, Device: d}, stdout)
+		env := train.Env{Data: getenv("CONSILIUM_DATA"), Out: *out, Threads: *threads, Log: stdout}
+		if env.Data == "" {
+			return fmt.Errorf("consilium train %s: CONSILIUM_DATA is not set; it names the folder of the data sets", args[0])
 		}
-		return fmt.Errorf("consilium train %s: no such recipe, want audio or vqa", args[0])
+		if env.Out == "" {
+			if env.Out = trained[recipe.Name]; env.Out == "" {
+				return fmt.Errorf("consilium train %s: -out is not set; it names the file of weights to write", args[0])
+			}
+		}
+		if env.Device, err = tensor.ParseDevice(*device); err != nil {
+			return err
+		}
+		if env.EasyVQA, err = easyVQA(); err != nil {
+			return err
+		}
+		root, err := weights.Root()
+		if err != nil {
+			return err
+		}
+		env.Cache = filepath.Join(root, "features")
+		env.Encoders = func() (train.Encoders, func(), error) {
+			m, closeAll, err := encoders(*device)
+			return train.Encoders{Text: m.Text, Vision: m.Vision, Audio: m.Audio}, closeAll, err
+		}
+		if *world != 1 || *peers != "" {
+			if *peers == "" {
+				return fmt.Errorf("consilium train %s: -world %d without -peers, the address where rank 0 listens", args[0], *world)
+			}
+			fmt.Fprintf(stdout, "rank %d of %d, meeting at %s\n", *rank, *world, *peers)
+			if env.Group, err = allreduce.Join(ctx, *rank, *world, *peers); err != nil {
+				return err
+			}
+			defer env.Group.Close(fmt.Errorf("rank %d ended", *rank))
+		}
+		return train.Train(ctx, recipe, env)
 	},
-}
-
-func trainVQA(ctx context.Context, o train.VQAOptions, stdout io.Writer) error {
-	m, closeAll, err := encoders(o.Device.String())
-	if err != nil {
-		return err
-	}
-	defer closeAll()
-	if o.EasyVQA, err = easyVQA(); err != nil {
-		return err
-	}
-	root, err := weights.Root()
-	if err != nil {
-		return err
-	}
-	o.Cache = filepath.Join(root, "features")
-	if o.Out == "" {
-		o.Out = "services/fusion/weights/fusion.safetensors"
-	}
-	return train.VQA(ctx, o, train.Encoders{Text: m.Text, Vision: m.Vision, Audio: m.Audio}, stdout)
 }
 
 // easyVQA is the folder that holds train/ and test/ of the pinned package.

@@ -3,6 +3,7 @@ package train
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"consilium/internal/tensor"
 )
@@ -22,11 +23,19 @@ type AdamW struct {
 // NewAdamW returns an optimiser of every parameter in p, all of which will require gradients. Vectors, such as
 // biases and the weights of normalisations, are not decayed.
 func NewAdamW(a *tensor.Arena, p *tensor.Params) *AdamW {
-	o := &AdamW{Beta1: 0.9, Beta2: 0.98, Epsilon: 1e-8, WeightDecay: 0.01, ClipNorm: 1}
+	var all []named
 	for _, name := range p.Names() {
-		t := p.Tensor(name)
+		all = append(all, named{name, p.Tensor(name)})
+	}
+	return newAdamW(a, all)
+}
+
+func newAdamW(a *tensor.Arena, params []named) *AdamW {
+	o := &AdamW{Beta1: 0.9, Beta2: 0.98, Epsilon: 1e-8, WeightDecay: 0.01, ClipNorm: 1}
+	for _, p := range params {
+		t := p.t
 		shape := a.Shape(t)
-		o.names = append(o.names, name)
+		o.names = append(o.names, p.name)
 		o.params = append(o.params, t)
 		o.first = append(o.first, a.Keep(a.Zeros(shape...)))
 		o.second = append(o.second, a.Keep(a.Zeros(shape...)))
@@ -39,7 +48,12 @@ func NewAdamW(a *tensor.Arena, p *tensor.Params) *AdamW {
 // Step moves every parameter against the gradient of loss. A gradient that is not finite is an error that names
 // its parameter, and then nothing has moved.
 func (o *AdamW) Step(a *tensor.Arena, loss tensor.T, rate float64) error {
-	grads := a.Gradients(loss, o.params)
+	return o.move(a, a.Gradients(loss, o.params), rate)
+}
+
+// move is Step with gradients that have been computed, in the order of the parameters; no tensor leaves a parameter
+// where it is.
+func (o *AdamW) move(a *tensor.Arena, grads []tensor.T, rate float64) error {
 	var err error
 	a.NoGrad(func() { err = o.apply(a, grads, rate) })
 	return err
@@ -98,6 +112,31 @@ func (o *AdamW) norm(a *tensor.Arena, grads []tensor.T) (float64, error) {
 		}
 	}
 	return 0, fmt.Errorf("step %d: the norm of the gradients overflows", o.step+1)
+}
+
+// state returns copies of the running means, by parameter.
+func (o *AdamW) state(a *tensor.Arena) (first, second map[string]tensor.Raw) {
+	first, second = map[string]tensor.Raw{}, map[string]tensor.Raw{}
+	for i, name := range o.names {
+		shape := a.Shape(o.params[i])
+		first[name] = tensor.Raw{Shape: shape, Values: a.Float32s(o.first[i])}
+		second[name] = tensor.Raw{Shape: shape, Values: a.Float32s(o.second[i])}
+	}
+	return first, second
+}
+
+// load continues from a state after that many steps.
+func (o *AdamW) load(a *tensor.Arena, step int, first, second map[string]tensor.Raw) error {
+	o.step = step
+	for i, name := range o.names {
+		for into, from := range map[tensor.T]tensor.Raw{o.first[i]: first[name], o.second[i]: second[name]} {
+			if shape := a.Shape(into); !slices.Equal(from.Shape, shape) {
+				return fmt.Errorf("the optimiser's state of %s has shape %v, want %v", name, from.Shape, shape)
+			}
+			a.Copy(into, a.FromFloat32(from.Values, from.Shape...))
+		}
+	}
+	return nil
 }
 
 // Free frees the optimiser's state.

@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"math"
 	"math/rand/v2"
 	"os"
 	"slices"
@@ -16,29 +15,19 @@ import (
 	"consilium/internal/tensor"
 )
 
-// AudioOptions say what to train the WaveNet on and where to put it.
-type AudioOptions struct {
-	Data     string // the data folder, holding audio/
-	Out      string // the weights' file to write
-	Seed     uint64
-	LeaveOut string // a speaker that nothing is taken from, "" for none
-	Epochs   int    // 0 for the recipe's own number
-	Device   tensor.Device
-	Threads  int
-}
-
-// The recipe: cross entropy with smoothed labels over digits, coughs and environmental sounds, every example heard
-// through another room, channel, speed and vocal tract each time (audio_augment.go).
+// What an epoch holds.
 const (
-	audioEpochs    = 40
-	audioPatience  = 12 // epochs without a better validation loss
 	audioBatch     = 32
-	audioPeakRate  = 2e-3
-	audioSmoothing = 0.1
-	audioDropout   = 0.3
 	coughsPerEpoch = 260
-	soundCrops     = 3 // of each environmental sound in an epoch
+	soundCrops     = 3 // of each environmental sound
 )
+
+// audioSettings are the recipe's keys besides those that all recipes have.
+type audioSettings struct {
+	LeaveOut  string  `recipe:"leave_out"`
+	Smoothing float64 `recipe:"smoothing"`
+	Dropout   float64 `recipe:"dropout"`
+}
 
 // audioClip is a decoded training example.
 type audioClip struct {
@@ -47,85 +36,68 @@ type audioClip struct {
 	digit   bool
 }
 
-type audioTrainer struct {
+// audioInput is what the net hears: a spectrogram (frames, bands) a clip, and the clip's class.
+type audioInput struct {
+	features [][]float32
+	classes  []int64
+}
+
+// audioTask is the WaveNet and what it learns from.
+type audioTask struct {
+	settings   audioSettings
 	train, val []audioClip
+	batches    [][]audioClip // of the current epoch
+	length     int           // batches in an epoch
 	config     wavenet.Config
 	model      *wavenet.Model
-	params     *tensor.Params
-	optimiser  *AdamW
-	schedule   Schedule
-	rng        *rand.Rand
-	step       int
 }
 
-// Audio trains the WaveNet and writes the weights of the epoch with the lowest validation loss as float16 safetensors.
-func Audio(ctx context.Context, o AudioOptions, out io.Writer) error {
-	if o.Epochs == 0 {
-		o.Epochs = audioEpochs
-	}
-	t := &audioTrainer{rng: rand.New(rand.NewPCG(o.Seed, 1)), params: tensor.Random(o.Seed)}
-	if err := t.load(o); err != nil {
+// trainAudio trains the WaveNet.
+func trainAudio(ctx context.Context, r *Recipe, env Env) error {
+	var s Settings
+	t := &audioTask{}
+	if err := r.Decode(&s, &t.settings); err != nil {
 		return err
 	}
-	perEpoch := len(t.epoch())
-	fmt.Fprintf(out, "audio: %d training and %d validation clips, %d classes, left out: %q\n", len(t.train), len(t.val), len(t.config.Classes), o.LeaveOut)
-	t.schedule = Schedule{Peak: audioPeakRate, Warmup: 100, Total: o.Epochs * perEpoch}
-	engine := tensor.NewEngine(tensor.Options{Device: o.Device, Threads: o.Threads, Grad: true})
+	if t.settings.LeaveOut == "none" {
+		t.settings.LeaveOut = ""
+	}
+	if t.settings.Smoothing >= 1 || t.settings.Dropout >= 1 {
+		return fmt.Errorf("recipe %s: smoothing = %v, dropout = %v: want shares below 1", r.Name, t.settings.Smoothing, t.settings.Dropout)
+	}
+	if err := t.load(env.Data); err != nil {
+		return err
+	}
+	t.Shuffle(rand.New(rand.NewPCG(0, 0)))
+	t.length = len(t.batches)
+	fmt.Fprintf(env.Log, "audio: %d training and %d validation clips, %d classes, left out: %q\n", len(t.train), len(t.val), len(t.config.Classes), t.settings.LeaveOut)
+	engine := tensor.NewEngine(tensor.Options{Device: env.Device, Threads: env.Threads, Grad: true})
 	defer engine.Close()
-	if err := engine.Do(ctx, func(a *tensor.Arena) error {
-		a.ManualSeed(o.Seed)
-		t.model = wavenet.New(a, t.params, t.config)
-		t.optimiser = NewAdamW(a, t.params)
-		return nil
-	}); err != nil {
-		return err
-	}
-	defer func() {
-		_ = engine.Do(context.WithoutCancel(ctx), func(a *tensor.Arena) error { // the engine is open
-			t.optimiser.Free(a)
-			t.params.Free(a)
-			return nil
-		})
-	}()
-	progress := NewProgress(out, "step", o.Epochs*perEpoch)
-	best, since := math.Inf(1), 0
-	for epoch := 1; epoch <= o.Epochs && since < audioPatience; epoch++ {
-		var total float64
-		batches := t.epoch()
-		for i, batch := range batches {
-			if err := engine.Do(ctx, func(a *tensor.Arena) error {
-				loss, err := t.update(a, batch)
-				total += loss
-				return err
-			}); err != nil {
-				return fmt.Errorf("train the WaveNet, epoch %d: %w", epoch, err)
-			}
-			progress.Report(t.step, fmt.Sprintf("epoch %d  loss %.3f", epoch, total/float64(i+1)))
-		}
-		var v audioScore
-		if err := engine.Do(ctx, func(a *tensor.Arena) error {
-			a.NoGrad(func() { v = t.validate(a) })
-			return nil
-		}); err != nil {
-			return fmt.Errorf("validate the WaveNet, epoch %d: %w", epoch, err)
-		}
-		since++
-		kept := ""
-		if v.loss < best {
-			best, since, kept = v.loss, 0, "  kept"
-			if err := t.save(ctx, engine, o); err != nil {
-				return err
-			}
-		}
-		fmt.Fprintf(out, "epoch %d/%d  loss %.4f  validation loss %.4f, digits %.4f, all %.4f%s\n",
-			epoch, o.Epochs, total/float64(len(batches)), v.loss, v.digits, v.all, kept)
-	}
-	return nil
+	return fit(ctx, r, s, t, env, engine)
 }
+
+// Random returns the generator as it is after one epoch has been laid out.
+func (t *audioTask) Random(seed uint64) *rand.PCG {
+	pcg := rand.NewPCG(seed, 1)
+	t.Shuffle(rand.New(pcg))
+	return pcg
+}
+
+func (t *audioTask) Pretrained() (map[string]tensor.Raw, error) { return nil, nil }
+func (t *audioTask) EpochLength() int                           { return t.length }
+
+func (t *audioTask) Metadata() map[string]string {
+	metadata := t.config.Metadata()
+	metadata["left_out"] = t.settings.LeaveOut
+	return metadata
+}
+
+func (t *audioTask) Build(a *tensor.Arena, p *tensor.Params) { t.model = wavenet.New(a, p, t.config) }
 
 // load reads the training and validation clips; no test clip is opened.
-func (t *audioTrainer) load(o AudioOptions) error {
-	clips, err := sounds.Read(o.Data)
+func (t *audioTask) load(data string) error {
+	leaveOut := t.settings.LeaveOut
+	clips, err := sounds.Read(data)
 	if err != nil {
 		return err
 	}
@@ -134,9 +106,9 @@ func (t *audioTrainer) load(o AudioOptions) error {
 		Bands: media.MelBands, Channels: 64, Dim: 128, Classes: classes,
 		Dilations: []int64{1, 2, 4, 8, 16, 32, 64, 1, 2, 4, 8, 16, 32, 64},
 	}
-	known := o.LeaveOut == ""
+	known := leaveOut == ""
 	for _, c := range clips {
-		if o.LeaveOut != "" && c.Speaker == o.LeaveOut {
+		if leaveOut != "" && c.Speaker == leaveOut {
 			known = true
 			continue
 		}
@@ -159,14 +131,14 @@ func (t *audioTrainer) load(o AudioOptions) error {
 		}
 	}
 	if !known {
-		return fmt.Errorf("load sounds: no recording of the speaker %q to leave out", o.LeaveOut)
+		return fmt.Errorf("load sounds: no recording of the speaker %q to leave out", leaveOut)
 	}
 	return nil
 }
 
-// epoch returns the training examples of one epoch in batches of similar length: every digit, some of the coughs, of
-// which there are as many as of twelve digits, and each environmental sound several times.
-func (t *audioTrainer) epoch() [][]audioClip {
+// Shuffle lays out an epoch in batches of similar length: every digit, some of the coughs, of which there are as many
+// as of twelve digits, and each environmental sound several times.
+func (t *audioTask) Shuffle(rng *rand.Rand) {
 	var clips, coughs []audioClip
 	for _, c := range t.train {
 		switch {
@@ -178,16 +150,15 @@ func (t *audioTrainer) epoch() [][]audioClip {
 			clips = append(clips, slices.Repeat([]audioClip{c}, soundCrops)...)
 		}
 	}
-	shuffle := func(c []audioClip) { t.rng.Shuffle(len(c), func(i, j int) { c[i], c[j] = c[j], c[i] }) }
+	shuffle := func(c []audioClip) { rng.Shuffle(len(c), func(i, j int) { c[i], c[j] = c[j], c[i] }) }
 	shuffle(coughs)
 	clips = append(clips, coughs[:min(coughsPerEpoch, len(coughs))]...)
 	shuffle(clips)
 	for group := range slices.Chunk(clips, 8*audioBatch) {
 		slices.SortFunc(group, func(x, y audioClip) int { return cmp.Compare(len(x.samples), len(y.samples)) })
 	}
-	batches := slices.Collect(slices.Chunk(clips, audioBatch))
-	t.rng.Shuffle(len(batches), func(i, j int) { batches[i], batches[j] = batches[j], batches[i] })
-	return batches
+	t.batches = slices.Collect(slices.Chunk(clips, audioBatch))
+	rng.Shuffle(len(t.batches), func(i, j int) { t.batches[i], t.batches[j] = t.batches[j], t.batches[i] })
 }
 
 // packFrames puts spectrograms, each (frames, bands), into one tensor (B, bands, T).
@@ -205,27 +176,27 @@ func packFrames(a *tensor.Arena, features [][]float32) (x tensor.T, frames []int
 	return a.Transpose(a.FromFloat32(values, int64(len(features)), int64(longest), media.MelBands), 1, 2), frames
 }
 
-// update takes one step and returns the loss.
-func (t *audioTrainer) update(a *tensor.Arena, batch []audioClip) (float64, error) {
-	features, targets := make([][]float32, len(batch)), make([]int64, len(batch))
-	for i, c := range batch {
-		features[i], targets[i] = augment(t.rng, c.samples), int64(c.class)
+// Draw makes the batch at once: how a clip is heard is drawn while it is made.
+func (t *audioTask) Draw(rng *rand.Rand, i int) func() (audioInput, error) {
+	var in audioInput
+	for _, c := range t.batches[i] {
+		in.features = append(in.features, augment(rng, c.samples))
+		in.classes = append(in.classes, int64(c.class))
 	}
-	x, frames := packFrames(a, features)
-	vector := a.Dropout(t.model.Forward(a, x, frames).Vector, audioDropout)
-	logp := a.LogSoftmax(t.model.Classify(a, vector), 1) // (B, classes)
-	right := a.Mean(a.Gather(logp, 1, a.FromInt64(targets, int64(len(targets)), 1)), false)
-	loss := a.Neg(a.Add(a.MulScalar(right, 1-audioSmoothing), a.MulScalar(a.Mean(logp, false), audioSmoothing)))
-	err := t.optimiser.Step(a, loss, t.schedule.Rate(t.step))
-	t.step++
-	return a.Item(a.Detach(loss)), err
+	return func() (audioInput, error) { return in, nil }
 }
 
-// audioScore is the mean cross entropy and the share of right answers on the validation clips.
-type audioScore struct{ loss, digits, all float64 }
+func (t *audioTask) Loss(a *tensor.Arena, in audioInput) (loss tensor.T, note string) {
+	x, frames := packFrames(a, in.features)
+	vector := a.Dropout(t.model.Forward(a, x, frames).Vector, t.settings.Dropout)
+	logp := a.LogSoftmax(t.model.Classify(a, vector), 1) // (B, classes)
+	right := a.Mean(a.Gather(logp, 1, a.FromInt64(in.classes, int64(len(in.classes)), 1)), false)
+	return a.Neg(a.Add(a.MulScalar(right, 1-t.settings.Smoothing), a.MulScalar(a.Mean(logp, false), t.settings.Smoothing))), ""
+}
 
-func (t *audioTrainer) validate(a *tensor.Arena) audioScore {
-	var s audioScore
+// Validate prints the share of right answers on the validation clips and returns their mean cross entropy, negated.
+func (t *audioTask) Validate(a *tensor.Arena, out io.Writer) float64 {
+	var loss, right, digitsRight float64
 	var digits int
 	for batch := range slices.Chunk(t.val, audioBatch) {
 		mark := a.Mark()
@@ -236,30 +207,21 @@ func (t *audioTrainer) validate(a *tensor.Arena) audioScore {
 		}
 		x, frames := packFrames(a, features)
 		logits := t.model.Classify(a, t.model.Forward(a, x, frames).Vector)
-		s.loss += a.Item(a.Sum(a.CrossEntropy(logits, a.FromInt64(targets, int64(len(targets)))), false))
+		loss += a.Item(a.Sum(a.CrossEntropy(logits, a.FromInt64(targets, int64(len(targets)))), false))
 		for i, class := range a.Int64s(a.Argmax(logits, 1)) {
 			hit := 0.0
 			if class == targets[i] {
 				hit = 1
 			}
-			s.all += hit
+			right += hit
 			if batch[i].digit {
 				digits++
-				s.digits += hit
+				digitsRight += hit
 			}
 		}
 		a.Release(mark)
 	}
-	s.loss /= float64(len(t.val))
-	s.all /= float64(len(t.val))
-	s.digits /= float64(max(digits, 1))
-	return s
-}
-
-func (t *audioTrainer) save(ctx context.Context, engine *tensor.Engine, o AudioOptions) error {
-	metadata := t.config.Metadata()
-	metadata["left_out"] = o.LeaveOut
-	return engine.Do(ctx, func(a *tensor.Arena) error {
-		return tensor.WriteSafetensors(o.Out, t.params.Half(a), metadata)
-	})
+	n := float64(len(t.val))
+	fmt.Fprintf(out, "validation: loss %.4f  digits %.4f  all %.4f\n", loss/n, digitsRight/float64(max(digits, 1)), right/n)
+	return -loss / n
 }

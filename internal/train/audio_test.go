@@ -2,7 +2,6 @@ package train
 
 import (
 	"bytes"
-	"context"
 	"encoding/binary"
 	"math"
 	"math/rand/v2"
@@ -64,11 +63,14 @@ func TestAudioTrainsOnTrainingClipsAlone(t *testing.T) {
 	run := func() []byte {
 		path := filepath.Join(t.TempDir(), "w.safetensors")
 		var out strings.Builder
-		err := Audio(context.Background(), AudioOptions{Data: data, Out: path, Seed: 7, LeaveOut: "bob", Epochs: 2, Device: tensor.CPU, Threads: 1}, &out)
+		r, err := ReadRecipe("audio", []string{"seed=7", "leave_out=bob", "epochs=2"})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !strings.Contains(out.String(), "epoch 2/2") || !strings.Contains(out.String(), "6 training and 2 validation clips") {
+		if err := Train(t.Context(), r, Env{Data: data, Out: path, Device: tensor.CPU, Threads: 1, Log: &out}); err != nil {
+			t.Fatal(err)
+		}
+		if strings.Count(out.String(), "validation: loss") != 2 || !strings.Contains(out.String(), "6 training and 2 validation clips") {
 			t.Errorf("the log says %s", out.String())
 		}
 		b, err := os.ReadFile(path)
@@ -95,7 +97,11 @@ func TestAudioTrainsOnTrainingClipsAlone(t *testing.T) {
 }
 
 func TestAudioNamesAnUnknownSpeaker(t *testing.T) {
-	err := Audio(context.Background(), AudioOptions{Data: audioFolder(t), Out: "unused", LeaveOut: "carol"}, &strings.Builder{})
+	r, err := ReadRecipe("audio", []string{"leave_out=carol"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = Train(t.Context(), r, Env{Data: audioFolder(t), Out: "unused", Device: tensor.CPU, Threads: 1, Log: &strings.Builder{}})
 	if err == nil || !strings.Contains(err.Error(), "carol") && !strings.Contains(err.Error(), "bob") {
 		t.Errorf("got %v", err)
 	}

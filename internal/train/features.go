@@ -101,36 +101,56 @@ func writeGob(path string, v any) error {
 	return os.Rename(f.Name(), path)
 }
 
-// pack joins, example by example, the rows with the indexes of each part, and pads the result into one batch; -1 is an
-// absent artefact. drop, if not nil, says which tokens to hide besides. If every artefact is absent the result holds
-// no tensors.
-func (s *featureSet) pack(a *tensor.Arena, drop func() bool, parts ...[]int) fusion.Tokens {
-	examples := make([][]uint16, len(parts[0]))
-	longest := 0
+// packed is a batch of tokens in Go's memory, padded to the longest example.
+type packed struct {
+	values  []uint16  // (B, T, D) in half precision
+	mask    []float32 // (B, T), 1 for a token that is shown
+	b, t, d int
+}
+
+// gather joins, example by example, the rows with the indexes of each part, and pads the result into one batch; -1 is
+// an absent artefact. drop, if not nil, says which tokens to hide besides.
+func (s *featureSet) gather(drop func() bool, parts ...[]int) packed {
+	p := packed{b: len(parts[0]), d: s.Dim}
+	lengths := make([]int, p.b)
 	for _, rows := range parts {
 		for i, r := range rows {
 			if r >= 0 {
-				examples[i] = append(examples[i], s.Rows[r]...)
-				longest = max(longest, len(examples[i])/s.Dim)
+				lengths[i] += len(s.Rows[r]) / s.Dim
+				p.t = max(p.t, lengths[i])
 			}
 		}
 	}
-	if longest == 0 {
+	p.values, p.mask = make([]uint16, p.b*p.t*p.d), make([]float32, p.b*p.t)
+	for i, n := range lengths {
+		at := i * p.t * p.d
+		for _, rows := range parts {
+			if r := rows[i]; r >= 0 {
+				at += copy(p.values[at:], s.Rows[r])
+			}
+		}
+		for j := range n {
+			if j == 0 || drop == nil || !drop() { // one token always stays
+				p.mask[i*p.t+j] = 1
+			}
+		}
+	}
+	return p
+}
+
+// tokens makes tensors of the batch; none if every artefact is absent.
+func (p packed) tokens(a *tensor.Arena) fusion.Tokens {
+	if p.t == 0 {
 		return fusion.Tokens{}
 	}
-	values := make([]uint16, len(examples)*longest*s.Dim)
-	mask := make([]float32, len(examples)*longest)
-	for i, e := range examples {
-		copy(values[i*longest*s.Dim:], e)
-		for j := range len(e) / s.Dim {
-			if j == 0 || drop == nil || !drop() { // one token always stays
-				mask[i*longest+j] = 1
-			}
-		}
-	}
-	b, t, d := int64(len(examples)), int64(longest), int64(s.Dim)
+	b, t, d := int64(p.b), int64(p.t), int64(p.d)
 	return fusion.Tokens{
-		Values: a.ToKind(a.FromHalf(values, b, t, d), tensor.Float),
-		Mask:   a.FromFloat32(mask, b, t),
+		Values: a.ToKind(a.FromHalf(p.values, b, t, d), tensor.Float),
+		Mask:   a.FromFloat32(p.mask, b, t),
 	}
+}
+
+// pack is gather and tokens in one.
+func (s *featureSet) pack(a *tensor.Arena, drop func() bool, parts ...[]int) fusion.Tokens {
+	return s.gather(drop, parts...).tokens(a)
 }

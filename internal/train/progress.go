@@ -11,6 +11,7 @@ type Progress struct {
 	out    io.Writer
 	unit   string
 	total  int
+	before int // units that an earlier run has done
 	start  time.Time
 	last   time.Time
 	period time.Duration
@@ -29,7 +30,7 @@ func (p *Progress) Report(done int, note string) {
 		return
 	}
 	p.last = now
-	rate := float64(done) / now.Sub(p.start).Seconds()
+	rate := float64(done-p.before) / now.Sub(p.start).Seconds()
 	eta := time.Duration(float64(p.total-done) / rate * float64(time.Second)).Round(time.Second)
 	fmt.Fprintf(p.out, "%s %d/%d  %.1f/s  %s left  %s\n", p.unit, done, p.total, rate, eta, note)
 }

@@ -3,147 +3,178 @@ package train
 import (
 	"context"
 	"fmt"
-	"io"
 	"math/rand/v2"
 
 	"consilium/internal/model/fusion"
 	"consilium/internal/tensor"
 )
 
-// VQAOptions say what to train the fusion on and where to put it.
+// VQAOptions say where the examples are.
 type VQAOptions struct {
 	EasyVQA string // folder of the easy-VQA set, holding train/ and test/
 	Data    string // folder of the chest radiographs (cxr/) and the sounds (audio/)
 	Cache   string // folder where encoded features are kept
-	Out     string // the weights' file to write
-	Seed    uint64
-	Steps   int
-	Device  tensor.Device
-	Threads int
+	Seed    uint64 // of what is varied before it is encoded
 }
 
-// The recipe. The encoders stay frozen; everything in the fusion is trained together, from random weights:
-//
-//	loss = answer + mixture/2 + alone/4 + findings/2 + contrastive/10
-//
-// answer is the cross entropy of the fused answer; mixture that of the modalities' own answers mixed by the gate's
-// weights, which is what teaches the gate; alone that of each modality's own answer; findings the binary cross
-// entropy of all of these over the labels; contrastive is InfoNCE between a picture or sound and its caption.
-const (
-	peakRate    = 1e-3
-	warmup      = 100
-	visualBatch = 32 // questions about a picture, nothing else present
-	mixedBatch  = 16 // half of them about a picture beside a sound, half about a sound, perhaps beside a picture
-	filmBatch   = 8
-	filmTokens  = 0.4 // share of a film's tokens hidden, against learning single films by heart
-)
+// vqaSettings are the recipe's keys besides those that all recipes have.
+type vqaSettings struct {
+	VisualBatch int     `recipe:"visual_batch"`
+	MixedBatch  int     `recipe:"mixed_batch"`
+	FilmBatch   int     `recipe:"film_batch"`
+	FilmTokens  float64 `recipe:"film_tokens"`
+	Mixture     float64 `recipe:"mixture"`
+	Alone       float64 `recipe:"alone"`
+	Findings    float64 `recipe:"findings"`
+	Contrastive float64 `recipe:"contrastive"`
+	Dim         int64   `recipe:"dim"`
+	Heads       int64   `recipe:"heads"`
+	Depth       int     `recipe:"depth"`
+	ContrastDim int64   `recipe:"contrast_dim"`
+}
 
-// VQA trains the fusion and writes it as float16 safetensors.
-func VQA(ctx context.Context, o VQAOptions, enc Encoders, out io.Writer) error {
-	engine := tensor.NewEngine(tensor.Options{Device: o.Device, Threads: o.Threads, Grad: true})
-	defer engine.Close()
-	data, err := loadVQA(ctx, o, engine, enc, out)
+// trainVQA trains the fusion on features of the frozen encoders.
+func trainVQA(ctx context.Context, r *Recipe, env Env) error {
+	var s Settings
+	t := &vqaTask{}
+	if err := r.Decode(&s, &t.settings); err != nil {
+		return err
+	}
+	v := t.settings
+	if v.Dim == 0 || v.Heads == 0 || v.Dim%v.Heads != 0 || v.Depth == 0 || v.ContrastDim == 0 {
+		return fmt.Errorf("recipe %s: dim = %d, heads = %d, depth = %d, contrast_dim = %d: want sizes above 0, dim a multiple of heads", r.Name, v.Dim, v.Heads, v.Depth, v.ContrastDim)
+	}
+	enc, closeEncoders, err := env.Encoders()
 	if err != nil {
 		return err
 	}
-	config := fusion.Config{
-		Dim: 192, Heads: 6, Depth: 2, ContrastDim: 64, Grid: 7,
-		TextDim: int64(data.text.Dim), ImageDim: int64(data.image.Dim), AudioDim: int64(data.audio.Dim),
-		Answers: data.answers, Findings: data.findings,
-	}
-	t := &vqaTrainer{data: data, rng: rand.New(rand.NewPCG(o.Seed, 2)), out: out,
-		schedule: Schedule{Peak: peakRate, Warmup: warmup, Total: o.Steps}}
-	params := tensor.Random(o.Seed)
-	if err := engine.Do(ctx, func(a *tensor.Arena) error {
-		a.ManualSeed(o.Seed)
-		t.model = fusion.New(a, params, config)
-		t.optimiser = NewAdamW(a, params)
-		return nil
-	}); err != nil {
+	defer closeEncoders()
+	engine := tensor.NewEngine(tensor.Options{Device: env.Device, Threads: env.Threads, Grad: true})
+	defer engine.Close()
+	if t.data, err = loadVQA(ctx, VQAOptions{EasyVQA: env.EasyVQA, Data: env.Data, Cache: env.Cache, Seed: s.Seed}, engine, enc, env.Log); err != nil {
 		return err
 	}
-	progress := NewProgress(out, "step", o.Steps)
-	for step := range o.Steps {
-		if err := engine.Do(ctx, func(a *tensor.Arena) error { return t.step(a, step) }); err != nil {
-			return fmt.Errorf("train the fusion, step %d: %w", step, err)
-		}
-		progress.Report(step+1, t.note)
-		if (step+1)%250 == 0 || step+1 == o.Steps {
-			if err := engine.Do(ctx, t.validate); err != nil {
-				return fmt.Errorf("validate the fusion, step %d: %w", step, err)
-			}
-			if err := t.save(ctx, engine, params, o.Out); err != nil {
-				return err
-			}
-		}
+	t.config = fusion.Config{
+		Dim: v.Dim, Heads: v.Heads, Depth: v.Depth, ContrastDim: v.ContrastDim, Grid: 7,
+		TextDim: int64(t.data.text.Dim), ImageDim: int64(t.data.image.Dim), AudioDim: int64(t.data.audio.Dim),
+		Answers: t.data.answers, Findings: t.data.findings,
 	}
-	return nil
+	return fit(ctx, r, s, t, env, engine)
 }
 
-type vqaTrainer struct {
-	data      *vqaData
-	model     *fusion.Model
-	optimiser *AdamW
-	schedule  Schedule
-	rng       *rand.Rand
-	out       io.Writer
-	note      string
+// vqaTask is the fusion and what it learns from.
+type vqaTask struct {
+	settings vqaSettings
+	data     *vqaData
+	config   fusion.Config
+	model    *fusion.Model
 }
 
-func (t *vqaTrainer) step(a *tensor.Arena, step int) error {
-	visual := make([]question, visualBatch)
+// vqaBatch is what one step learns from.
+type vqaBatch struct {
+	visual, mixed questionBatch
+	films         filmBatch
+	pairs         [2]pairBatch // pictures and sounds, each with captions
+}
+
+// questionBatch is questions with everything that is present; the text modality is the question and, if there is one,
+// the note after it.
+type questionBatch struct {
+	question, text, image, audio packed
+	answers                      []int64
+}
+
+// filmBatch is radiographs with the labels that are judged.
+type filmBatch struct {
+	text, image, audio packed
+	labels, judged     []float32 // (B, F)
+}
+
+// pairBatch is things of one modality and what they are called; equal captions are all positives.
+type pairBatch struct {
+	modality       int
+	things, titles packed
+	captions       []int
+}
+
+func (t *vqaTask) Random(seed uint64) *rand.PCG               { return rand.NewPCG(seed, 2) }
+func (t *vqaTask) Pretrained() (map[string]tensor.Raw, error) { return nil, nil }
+func (t *vqaTask) EpochLength() int                           { return 0 }
+func (t *vqaTask) Shuffle(*rand.Rand)                         {}
+func (t *vqaTask) Metadata() map[string]string                { return t.config.Metadata() }
+
+func (t *vqaTask) Build(a *tensor.Arena, p *tensor.Params) { t.model = fusion.New(a, p, t.config) }
+
+func (t *vqaTask) Draw(rng *rand.Rand, _ int) func() (vqaBatch, error) {
+	visual := make([]question, t.settings.VisualBatch)
 	for i := range visual {
-		visual[i] = pick(t.rng, t.data.visual)
+		visual[i] = pick(rng, t.data.visual)
 		if i%8 == 0 {
-			visual[i].note = pick(t.rng, pick(t.rng, t.data.films).records)
+			visual[i].note = pick(rng, pick(rng, t.data.films).records)
 		}
 		if i%16 == 1 {
 			visual[i].image, visual[i].caption = -1, -1 // what is left is the prior of the question
 		}
 	}
-	mixed := make([]question, mixedBatch)
+	mixed := make([]question, t.settings.MixedBatch)
 	for i := range mixed {
-		if i < mixedBatch/2 {
-			mixed[i] = pick(t.rng, t.data.visual)
-			mixed[i].audio = t.rng.IntN(len(t.data.audio.Rows))
+		if i < len(mixed)/2 {
+			mixed[i] = pick(rng, t.data.visual)
+			mixed[i].audio = rng.IntN(len(t.data.audio.Rows))
 			continue
 		}
-		mixed[i] = pick(t.rng, t.data.heard)
-		if t.rng.IntN(2) == 0 {
-			mixed[i].image = t.rng.IntN(len(t.data.image.Rows))
+		mixed[i] = pick(rng, t.data.heard)
+		if rng.IntN(2) == 0 {
+			mixed[i].image = rng.IntN(len(t.data.image.Rows))
 		}
 	}
-	answer1, n1 := t.questions(a, visual)
-	answer2, n2 := t.questions(a, mixed)
-	findings := t.films(a)
-	contrast := a.Add(t.contrast(a, visual, false), t.contrast(a, mixed[mixedBatch/2:], true))
-	loss := a.DivScalar(a.Add(a.MulScalar(answer1, n1), a.MulScalar(answer2, n2)), n1+n2)
-	loss = a.Add(loss, a.Add(a.MulScalar(findings, 0.5), a.MulScalar(contrast, 0.1)))
-	t.note = fmt.Sprintf("questions %.3f %.3f  findings %.3f  contrastive %.3f",
+	films := t.drawFilms(rng)
+	return func() (vqaBatch, error) {
+		return vqaBatch{
+			visual: t.questionBatch(visual),
+			mixed:  t.questionBatch(mixed),
+			films:  films,
+			pairs:  [2]pairBatch{t.pairBatch(visual, false), t.pairBatch(mixed[len(mixed)/2:], true)},
+		}, nil
+	}
+}
+
+func (t *vqaTask) Loss(a *tensor.Arena, batch vqaBatch) (loss tensor.T, note string) {
+	answer1, n1 := t.questions(a, batch.visual)
+	answer2, n2 := t.questions(a, batch.mixed)
+	findings := t.films(a, batch.films)
+	contrast := a.Add(t.contrast(a, batch.pairs[0]), t.contrast(a, batch.pairs[1]))
+	loss = a.DivScalar(a.Add(a.MulScalar(answer1, n1), a.MulScalar(answer2, n2)), n1+n2)
+	loss = a.Add(loss, a.Add(a.MulScalar(findings, t.settings.Findings), a.MulScalar(contrast, t.settings.Contrastive)))
+	note = fmt.Sprintf("questions %.3f %.3f  findings %.3f  contrastive %.3f",
 		a.Item(a.Detach(answer1)), a.Item(a.Detach(answer2)), a.Item(a.Detach(findings)), a.Item(a.Detach(contrast)))
-	return t.optimiser.Step(a, loss, t.schedule.Rate(step))
+	return loss, note
 }
 
 func pick[E any](rng *rand.Rand, from []E) E { return from[rng.IntN(len(from))] }
 
-// batch packs questions; the text modality is the question and, if there is one, the note after it.
-func (t *vqaTrainer) batch(a *tensor.Arena, qs []question) (in fusion.Batch, answers tensor.T) {
+func (t *vqaTask) questionBatch(qs []question) questionBatch {
 	text, notes := make([]int, len(qs)), make([]int, len(qs))
 	images, audio := make([]int, len(qs)), make([]int, len(qs))
-	target := make([]int64, len(qs))
+	b := questionBatch{answers: make([]int64, len(qs))}
 	for i, q := range qs {
-		text[i], notes[i], images[i], audio[i], target[i] = q.text, q.note, q.image, q.audio, int64(q.answer)
+		text[i], notes[i], images[i], audio[i], b.answers[i] = q.text, q.note, q.image, q.audio, int64(q.answer)
 	}
-	in.Question = t.data.text.pack(a, nil, text)
-	in.Text = t.data.text.pack(a, nil, text, notes)
-	in.Image = t.data.image.pack(a, nil, images)
-	in.Audio = t.data.audio.pack(a, nil, audio)
-	return in, a.FromInt64(target, int64(len(target)))
+	b.question = t.data.text.gather(nil, text)
+	b.text = t.data.text.gather(nil, text, notes)
+	b.image = t.data.image.gather(nil, images)
+	b.audio = t.data.audio.gather(nil, audio)
+	return b
+}
+
+func (b questionBatch) tensors(a *tensor.Arena) (in fusion.Batch, answers tensor.T) {
+	in = fusion.Batch{Question: b.question.tokens(a), Text: b.text.tokens(a), Image: b.image.tokens(a), Audio: b.audio.tokens(a)}
+	return in, a.FromInt64(b.answers, int64(len(b.answers)))
 }
 
 // questions returns the loss of a batch of questions and how many there are.
-func (t *vqaTrainer) questions(a *tensor.Arena, qs []question) (loss tensor.T, n float64) {
-	in, target := t.batch(a, qs)
+func (t *vqaTask) questions(a *tensor.Arena, b questionBatch) (loss tensor.T, n float64) {
+	in, target := b.tensors(a)
 	out := t.model.Forward(a, in)
 	loss = a.Mean(a.CrossEntropy(out.Logits, target), false)
 	// mixed is log sum_m w_m p_m(answer), alone the sum over present modalities of -log p_m(answer).
@@ -158,8 +189,8 @@ func (t *vqaTrainer) questions(a *tensor.Arena, qs []question) (loss tensor.T, n
 		alone = sum(a, alone, a.Neg(a.Mul(a.Select(out.Present, 1, int64(m)), logp)))
 	}
 	mixture := a.Neg(a.Mean(a.Log(a.AddScalar(mixed, 1e-6)), false))
-	loss = a.Add(loss, a.MulScalar(mixture, 0.5))
-	return a.Add(loss, a.MulScalar(a.Mean(alone, false), 0.25)), float64(len(qs))
+	loss = a.Add(loss, a.MulScalar(mixture, t.settings.Mixture))
+	return a.Add(loss, a.MulScalar(a.Mean(alone, false), t.settings.Alone)), float64(len(b.answers))
 }
 
 func sum(a *tensor.Arena, x, y tensor.T) tensor.T {
@@ -169,26 +200,26 @@ func sum(a *tensor.Arena, x, y tensor.T) tensor.T {
 	return a.Add(x, y)
 }
 
-// films returns the loss of a batch of radiographs, some with their record, some beside a cough or another sound.
-func (t *vqaTrainer) films(a *tensor.Arena) tensor.T {
-	n, f := filmBatch, len(t.data.findings)
+// drawFilms returns a batch of radiographs, some with their record, some beside a cough or another sound.
+func (t *vqaTask) drawFilms(rng *rand.Rand) filmBatch {
+	n, f := t.settings.FilmBatch, len(t.data.findings)
 	records, images, audio := make([]int, n), make([]int, n), make([]int, n)
 	labels, judged := make([]float32, n*f), make([]float32, n*f)
 	for i := range n {
-		x := pick(t.rng, t.data.films)
-		records[i], images[i], audio[i] = -1, pick(t.rng, x.images), -1
-		if t.rng.IntN(3) > 0 {
-			records[i] = pick(t.rng, x.records)
+		x := pick(rng, t.data.films)
+		records[i], images[i], audio[i] = -1, pick(rng, x.images), -1
+		if rng.IntN(3) > 0 {
+			records[i] = pick(rng, x.records)
 		}
 		row := labels[i*f : (i+1)*f]
 		copy(row, x.labels)
 		coughs := float32(0)
-		if t.rng.IntN(2) == 0 {
-			audio[i] = pick(t.rng, t.data.others)
-			if t.rng.IntN(2) == 0 {
-				audio[i], coughs = pick(t.rng, t.data.coughs), 1
+		if rng.IntN(2) == 0 {
+			audio[i] = pick(rng, t.data.others)
+			if rng.IntN(2) == 0 {
+				audio[i], coughs = pick(rng, t.data.coughs), 1
 			}
-			if t.rng.IntN(8) == 0 {
+			if rng.IntN(8) == 0 {
 				images[i] = -1
 			}
 		}
@@ -203,13 +234,19 @@ func (t *vqaTrainer) films(a *tensor.Arena) tensor.T {
 			}
 		}
 	}
-	in := fusion.Batch{
-		Text:  t.data.text.pack(a, nil, records),
-		Image: t.data.image.pack(a, func() bool { return t.rng.Float64() < filmTokens }, images),
-		Audio: t.data.audio.pack(a, nil, audio),
+	return filmBatch{
+		text:   t.data.text.gather(nil, records),
+		image:  t.data.image.gather(func() bool { return rng.Float64() < t.settings.FilmTokens }, images),
+		audio:  t.data.audio.gather(nil, audio),
+		labels: labels, judged: judged,
 	}
-	out := t.model.Forward(a, in)
-	target, weight := a.FromFloat32(labels, int64(n), int64(f)), a.FromFloat32(judged, int64(n), int64(f))
+}
+
+// films returns the loss of a batch of radiographs.
+func (t *vqaTask) films(a *tensor.Arena, b filmBatch) tensor.T {
+	n, f := int64(b.image.b), int64(len(t.data.findings))
+	out := t.model.Forward(a, fusion.Batch{Text: b.text.tokens(a), Image: b.image.tokens(a), Audio: b.audio.tokens(a)})
+	target, weight := a.FromFloat32(b.labels, n, f), a.FromFloat32(b.judged, n, f)
 	count := a.Sum(weight, false)
 	mean := func(each tensor.T) tensor.T { return a.Div(a.Sum(a.Mul(each, weight), false), count) }
 	loss := mean(a.BinaryCrossEntropy(out.Logits, target))
@@ -221,57 +258,56 @@ func (t *vqaTrainer) films(a *tensor.Arena) tensor.T {
 		share := a.Narrow(out.Weights, 1, int64(m), 1) // (B, 1)
 		mixed = sum(a, mixed, a.Mul(share, a.Sigmoid(logits)))
 		own := a.Mul(a.BinaryCrossEntropy(logits, target), a.Narrow(out.Present, 1, int64(m), 1))
-		loss = a.Add(loss, a.MulScalar(mean(own), 0.25))
+		loss = a.Add(loss, a.MulScalar(mean(own), t.settings.Alone))
 	}
 	p := a.Clamp(mixed, 1e-5, 1-1e-5) // (B, F)
 	q := a.AddScalar(a.Neg(p), 1)
 	mixture := a.Neg(a.Add(a.Mul(target, a.Log(p)), a.Mul(a.AddScalar(a.Neg(target), 1), a.Log(q))))
-	return a.Add(loss, a.MulScalar(mean(mixture), 0.5))
+	return a.Add(loss, a.MulScalar(mean(mixture), t.settings.Mixture))
 }
 
-// contrast is InfoNCE, both ways, between the pictures or sounds of the questions and their captions. Equal captions
-// in a batch are all positives.
-func (t *vqaTrainer) contrast(a *tensor.Arena, qs []question, sound bool) tensor.T {
-	var captions, things []int
+func (t *vqaTask) pairBatch(qs []question, sound bool) pairBatch {
+	b := pairBatch{modality: fusion.Image}
+	set := t.data.image
+	if sound {
+		b.modality, set = fusion.Audio, t.data.audio
+	}
+	var things []int
 	for _, q := range qs {
 		if q.caption < 0 {
 			continue
 		}
-		captions = append(captions, q.caption)
+		b.captions = append(b.captions, q.caption)
 		if sound {
 			things = append(things, q.audio)
 		} else {
 			things = append(things, q.image)
 		}
 	}
-	n := len(captions)
+	b.things, b.titles = set.gather(nil, things), t.data.text.gather(nil, b.captions)
+	return b
+}
+
+// contrast is InfoNCE, both ways.
+func (t *vqaTask) contrast(a *tensor.Arena, b pairBatch) tensor.T {
+	n := len(b.captions)
 	if n < 2 {
 		return a.Zeros()
 	}
 	same := make([]float32, n*n)
 	for i := range n {
 		for j := range n {
-			if captions[i] == captions[j] {
+			if b.captions[i] == b.captions[j] {
 				same[i*n+j] = 1
 			}
 		}
 	}
 	target := a.FromFloat32(same, int64(n), int64(n))
 	target = a.Div(target, a.Sum(target, true, 1))
-	set, modality := t.data.image, fusion.Image
-	if sound {
-		set, modality = t.data.audio, fusion.Audio
-	}
-	x := t.model.Align(a, modality, set.pack(a, nil, things))
-	y := t.model.Align(a, fusion.Text, t.data.text.pack(a, nil, captions))
+	x := t.model.Align(a, b.modality, b.things.tokens(a))
+	y := t.model.Align(a, fusion.Text, b.titles.tokens(a))
 	logits := a.Mul(a.Matmul(x, a.Transpose(y, 0, 1)), t.model.ContrastiveScale(a)) // (n, n)
 	there := a.Sum(a.Mul(a.LogSoftmax(logits, 1), target), false)
 	back := a.Sum(a.Mul(a.LogSoftmax(a.Transpose(logits, 0, 1), 1), target), false)
 	return a.DivScalar(a.Neg(a.Add(there, back)), 2*float64(n))
-}
-
-func (t *vqaTrainer) save(ctx context.Context, engine *tensor.Engine, params *tensor.Params, path string) error {
-	return engine.Do(ctx, func(a *tensor.Arena) error {
-		return tensor.WriteSafetensors(path, params.Half(a), t.model.Config().Metadata())
-	})
 }

@@ -2,6 +2,7 @@ package train
 
 import (
 	"fmt"
+	"io"
 	"math"
 	"sort"
 
@@ -9,31 +10,30 @@ import (
 	"consilium/internal/tensor"
 )
 
-// validate prints the accuracy on held-out pictures and the AUROC of each finding on the validation films, and sets
-// the findings' thresholds from the latter.
-func (t *vqaTrainer) validate(a *tensor.Arena) error {
-	a.NoGrad(func() {
-		right, n := 0, 0
-		for start := 0; start < len(t.data.val); start += 128 {
-			mark := a.Mark()
-			qs := t.data.val[start:min(start+128, len(t.data.val))]
-			in, _ := t.batch(a, qs)
-			for i, answer := range a.Int64s(a.Argmax(t.model.Forward(a, in).Logits, 1)) {
-				if int(answer) == qs[i].answer {
-					right++
-				}
-				n++
+// Validate prints the accuracy on held-out pictures, which it returns, and the AUROC of each finding on the validation
+// films, and sets the findings' thresholds from the latter.
+func (t *vqaTask) Validate(a *tensor.Arena, out io.Writer) float64 {
+	right, n := 0, 0
+	for start := 0; start < len(t.data.val); start += 128 {
+		mark := a.Mark()
+		qs := t.data.val[start:min(start+128, len(t.data.val))]
+		in, _ := t.questionBatch(qs).tensors(a)
+		for i, answer := range a.Int64s(a.Argmax(t.model.Forward(a, in).Logits, 1)) {
+			if int(answer) == qs[i].answer {
+				right++
 			}
-			a.Release(mark)
+			n++
 		}
-		fmt.Fprintf(t.out, "validation: %.4f of %d questions\n", float64(right)/float64(n), n)
-		t.validateFilms(a)
-		t.validateCough(a)
-	})
-	return nil
+		a.Release(mark)
+	}
+	accuracy := float64(right) / float64(n)
+	fmt.Fprintf(out, "validation: %.4f of %d questions\n", accuracy, n)
+	t.validateFilms(a, out)
+	t.validateCough(a, out)
+	return accuracy
 }
 
-func (t *vqaTrainer) validateFilms(a *tensor.Arena) {
+func (t *vqaTask) validateFilms(a *tensor.Arena, log io.Writer) {
 	images, records := make([]int, len(t.data.valFilms)), make([]int, len(t.data.valFilms))
 	for i, x := range t.data.valFilms {
 		images[i], records[i] = x.images[0], x.records[0]
@@ -52,12 +52,12 @@ func (t *vqaTrainer) validateFilms(a *tensor.Arena) {
 			scores[i], truth[i] = float64(p[i*len(labels)+j]), x.labels[j] == 1
 		}
 		labels[j].Threshold = youden(scores, truth)
-		fmt.Fprintf(t.out, "  %-20s AUROC %.3f  threshold %.3f\n", labels[j].Name, AUROC(scores, truth), labels[j].Threshold)
+		fmt.Fprintf(log, "  %-20s AUROC %.3f  threshold %.3f\n", labels[j].Name, AUROC(scores, truth), labels[j].Threshold)
 	}
-	fmt.Fprintf(t.out, "  mean weights on films: text %.2f image %.2f\n", a.Item(a.Mean(a.Select(out.Weights, 1, 0), false)), a.Item(a.Mean(a.Select(out.Weights, 1, 1), false)))
+	fmt.Fprintf(log, "  mean weights on films: text %.2f image %.2f\n", a.Item(a.Mean(a.Select(out.Weights, 1, 0), false)), a.Item(a.Mean(a.Select(out.Weights, 1, 1), false)))
 }
 
-func (t *vqaTrainer) validateCough(a *tensor.Arena) {
+func (t *vqaTask) validateCough(a *tensor.Arena, log io.Writer) {
 	labels := t.model.Config().Findings
 	j := len(labels) - 1
 	scores, truth := make([]float64, 0, len(t.data.valSounds)), make([]bool, 0, len(t.data.valSounds))
@@ -77,7 +77,7 @@ func (t *vqaTrainer) validateCough(a *tensor.Arena) {
 		a.Release(mark)
 	}
 	labels[j].Threshold = youden(scores, truth)
-	fmt.Fprintf(t.out, "  %-20s AUROC %.3f  threshold %.3f\n", labels[j].Name, AUROC(scores, truth), labels[j].Threshold)
+	fmt.Fprintf(log, "  %-20s AUROC %.3f  threshold %.3f\n", labels[j].Name, AUROC(scores, truth), labels[j].Threshold)
 }
 
 // AUROC is the probability that a positive case scores higher than a negative one, ties counting half (Hanley and
