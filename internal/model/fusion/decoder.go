@@ -33,6 +33,14 @@ func newDecoder(a *tensor.Arena, p *tensor.Params, c Config) *decoder {
 // forward decodes the queries x (B, T, D), of which mask (B, 1, 1, T) hides padding, against memory (B, S, D), whose
 // attention logits get bias (B, 1, 1, S). It returns the decoded queries (B, T, D) and the last weights (B, H, T, S).
 func (d *decoder) forward(a *tensor.Arena, x, mask, memory, bias tensor.T) (out, weights tensor.T) {
+	both := a.Checkpoint(func(in []tensor.T) []tensor.T {
+		out, weights := d.decode(a, in[0], in[1], in[2], in[3])
+		return []tensor.T{out, weights}
+	}, x, mask, memory, bias)
+	return both[0], both[1]
+}
+
+func (d *decoder) decode(a *tensor.Arena, x, mask, memory, bias tensor.T) (out, weights tensor.T) {
 	read := d.cross.Memorise(a, d.memory.Forward(a, memory))
 	for range d.depth {
 		y := d.norm1.Forward(a, x)
