@@ -61,8 +61,8 @@ func (e *digitsEncoder) add(part int, content []byte) int {
 }
 
 // loadTriples encodes triples of the training and validation splits and appends their features to those of d, and
-// answers that d lacks. leaveOut is a speaker whose recordings are not used, "" for none.
-func loadTriples(ctx context.Context, o VQAOptions, leaveOut string, d *vqaData, engine *tensor.Engine, enc Encoders, out io.Writer) (*digitTriples, error) {
+// answers that d lacks.
+func loadTriples(ctx context.Context, o VQAOptions, d *vqaData, engine *tensor.Engine, enc Encoders, out io.Writer) (*digitTriples, error) {
 	path, err := weights.Path("digits.csv.gz")
 	if err != nil {
 		return nil, err
@@ -75,7 +75,6 @@ func loadTriples(ctx context.Context, o VQAOptions, leaveOut string, d *vqaData,
 	if err != nil {
 		return nil, err
 	}
-	recordings = slices.DeleteFunc(recordings, func(r triples.Recording) bool { return r.Speaker == leaveOut })
 
 	e, rng := &digitsEncoder{texts: &texts{index: map[string]int{}}}, rand.New(rand.NewPCG(o.Seed, 3))
 	set := &digitTriples{}
