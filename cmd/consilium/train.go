@@ -26,7 +26,7 @@ var trained = map[string]string{
 }
 
 var trainCommand = command{
-	name: "train", arguments: "RECIPE [FLAG…]", summary: "train a model on the data folder (CONSILIUM_DATA)",
+	name: "train", arguments: strings.Join(train.RecipeNames(), "|") + "|FILE.recipe [FLAG…]", summary: "train a model on the data folder (CONSILIUM_DATA)",
 	run: func(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) error {
 		if len(args) < 1 || strings.HasPrefix(args[0], "-") {
 			return errUsage
@@ -83,9 +83,12 @@ var trainCommand = command{
 			if env.Group, err = allreduce.Join(ctx, *rank, *world, *peers); err != nil {
 				return err
 			}
-			defer env.Group.Close(fmt.Errorf("rank %d ended", *rank))
 		}
-		return train.Train(ctx, recipe, env)
+		err = train.Train(ctx, recipe, env)
+		if env.Group != nil {
+			env.Group.Close(err) // the others are told why, wherever it ended
+		}
+		return err
 	},
 }
 

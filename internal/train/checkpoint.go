@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -101,6 +102,26 @@ func (f *run[B]) save(a *tensor.Arena) error {
 		return fmt.Errorf("write a checkpoint: %w", err)
 	}
 	f.saved = f.step
+	return nil
+}
+
+// sweep removes the unfinished checkpoints that killed runs left.
+func (f *run[B]) sweep() error {
+	if f.share.rank > 0 {
+		return nil
+	}
+	path := checkpointPath(f.env.Out)
+	entries, err := os.ReadDir(filepath.Dir(path))
+	if err != nil {
+		return fmt.Errorf("look for a checkpoint: %w", err)
+	}
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), filepath.Base(path)+".") {
+			if err := os.Remove(filepath.Join(filepath.Dir(path), e.Name())); err != nil {
+				return fmt.Errorf("remove an unfinished checkpoint: %w", err)
+			}
+		}
+	}
 	return nil
 }
 

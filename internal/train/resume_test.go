@@ -189,6 +189,10 @@ func TestAnotherRunsCheckpointIsRefused(t *testing.T) {
 func TestADamagedCheckpointIsRefused(t *testing.T) {
 	out := half(t)
 	b := read(t, checkpointPath(out))
+	unfinished := checkpointPath(out) + ".123"
+	if err := os.WriteFile(unfinished, b[:9], 0o644); err != nil {
+		t.Fatal(err)
+	}
 	for name, damaged := range map[string][]byte{"cut": b[:len(b)-100], "empty header": make([]byte, 16), "text": []byte("not a checkpoint")} {
 		if err := os.WriteFile(checkpointPath(out), damaged, 0o644); err != nil {
 			t.Fatal(err)
@@ -197,6 +201,9 @@ func TestADamagedCheckpointIsRefused(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), checkpointPath(out)) {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+	if _, err := os.Stat(unfinished); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("an unfinished checkpoint stays: %v", err)
 	}
 	// A weights' file is no checkpoint either.
 	if err := tensor.WriteSafetensors(checkpointPath(out), nil, nil); err != nil {

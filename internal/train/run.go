@@ -92,6 +92,9 @@ func (f *run[B]) plan() error {
 
 // begin makes the net and the optimiser and continues from a checkpoint.
 func (f *run[B]) begin(a *tensor.Arena) (err error) {
+	if err := f.sweep(); err != nil {
+		return err
+	}
 	// The generator is one for the process; ranks beyond the first drop other units out.
 	a.ManualSeed(f.settings.Seed + uint64(f.share.rank)<<32)
 	raw, err := f.task.Pretrained()
@@ -166,7 +169,7 @@ func (f *run[B]) loop(ctx context.Context) error {
 		case errors.As(err, &lost):
 			return f.stopped(err)
 		case err != nil:
-			return f.failed(err)
+			return f.failed(fmt.Errorf("step %d: %w", f.step+1, err))
 		}
 		f.step++
 		f.at = after
@@ -175,7 +178,7 @@ func (f *run[B]) loop(ctx context.Context) error {
 		if f.share.rank == 0 && (f.step%f.validate == 0 || last) {
 			done, err := f.judge()
 			if err != nil {
-				return f.failed(err)
+				return f.failed(fmt.Errorf("validation after step %d: %w", f.step, err))
 			}
 			if done {
 				return nil
@@ -203,7 +206,6 @@ func (f *run[B]) stopped(why error) error {
 
 // failed says where the last good state is.
 func (f *run[B]) failed(err error) error {
-	err = fmt.Errorf("step %d: %w", f.step+1, err)
 	if f.saved > 0 && f.share.rank == 0 {
 		err = fmt.Errorf("%w; the checkpoint of step %d stays at %s", err, f.saved, checkpointPath(f.env.Out))
 	}
@@ -295,6 +297,10 @@ func (f *run[B]) judge() (done bool, err error) {
 				f.task.Build(a, p)
 			}
 			figure := f.task.Validate(a, f.env.Log)
+			if math.IsNaN(figure) {
+				err = fmt.Errorf("the figure is NaN%s", f.culprit(a))
+				return
+			}
 			f.since++
 			better := f.best == nil || figure > *f.best
 			if better {
@@ -306,7 +312,7 @@ func (f *run[B]) judge() (done bool, err error) {
 		})
 		return err
 	})
-	if f.settings.Patience > 0 && f.since >= f.settings.Patience {
+	if err == nil && f.settings.Patience > 0 && f.since >= f.settings.Patience {
 		fmt.Fprintf(f.env.Log, "no better figure than %.4f in %d validations: done after step %d\n", *f.best, f.since, f.step)
 		done = true
 	}
