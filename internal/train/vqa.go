@@ -27,6 +27,7 @@ type vqaSettings struct {
 	Alone       float64 `recipe:"alone"`
 	Findings    float64 `recipe:"findings"`
 	Contrastive float64 `recipe:"contrastive"`
+	Alignment   float64 `recipe:"alignment"`
 	Dim         int64   `recipe:"dim"`
 	Heads       int64   `recipe:"heads"`
 	Depth       int     `recipe:"depth"`
@@ -143,9 +144,14 @@ func (t *vqaTask) Loss(a *tensor.Arena, batch vqaBatch) (loss tensor.T, note str
 	answer1, n1 := t.questions(a, batch.visual)
 	answer2, n2 := t.questions(a, batch.mixed)
 	findings := t.films(a, batch.films)
-	contrast := a.Add(t.contrast(a, batch.pairs[0]), t.contrast(a, batch.pairs[1]))
+	contrast, alignment := t.pair(a, batch.pairs[0])
+	heardContrast, heardAlignment := t.pair(a, batch.pairs[1])
+	contrast = a.Add(contrast, heardContrast)
 	loss = a.DivScalar(a.Add(a.MulScalar(answer1, n1), a.MulScalar(answer2, n2)), n1+n2)
 	loss = a.Add(loss, a.Add(a.MulScalar(findings, t.settings.Findings), a.MulScalar(contrast, t.settings.Contrastive)))
+	if t.settings.Alignment > 0 {
+		loss = a.Add(loss, a.MulScalar(a.Add(alignment, heardAlignment), t.settings.Alignment))
+	}
 	note = fmt.Sprintf("questions %.3f %.3f  findings %.3f  contrastive %.3f",
 		a.Item(a.Detach(answer1)), a.Item(a.Detach(answer2)), a.Item(a.Detach(findings)), a.Item(a.Detach(contrast)))
 	return loss, note
@@ -288,26 +294,14 @@ func (t *vqaTask) pairBatch(qs []question, sound bool) pairBatch {
 	return b
 }
 
-// contrast is InfoNCE, both ways.
-func (t *vqaTask) contrast(a *tensor.Arena, b pairBatch) tensor.T {
-	n := len(b.captions)
-	if n < 2 {
-		return a.Zeros()
+// pair returns the contrastive loss of a batch of pairs and their alignment loss, the mean of one minus the cosine of
+// the two vectors of a pair.
+func (t *vqaTask) pair(a *tensor.Arena, b pairBatch) (contrast, alignment tensor.T) {
+	if len(b.captions) < 2 {
+		return a.Zeros(), a.Zeros()
 	}
-	same := make([]float32, n*n)
-	for i := range n {
-		for j := range n {
-			if b.captions[i] == b.captions[j] {
-				same[i*n+j] = 1
-			}
-		}
-	}
-	target := a.FromFloat32(same, int64(n), int64(n))
-	target = a.Div(target, a.Sum(target, true, 1))
 	x := t.model.Align(a, b.modality, b.things.tokens(a))
 	y := t.model.Align(a, fusion.Text, b.titles.tokens(a))
-	logits := a.Mul(a.Matmul(x, a.Transpose(y, 0, 1)), t.model.ContrastiveScale(a)) // (n, n)
-	there := a.Sum(a.Mul(a.LogSoftmax(logits, 1), target), false)
-	back := a.Sum(a.Mul(a.LogSoftmax(a.Transpose(logits, 0, 1), 1), target), false)
-	return a.DivScalar(a.Neg(a.Add(there, back)), 2*float64(n))
+	apart := a.AddScalar(a.Neg(a.Sum(a.Mul(x, y), false, 1)), 1) // (n)
+	return infoNCE(a, t.model, x, y, b.captions), a.Mean(apart, false)
 }
