@@ -173,3 +173,33 @@ func TestInfoNCE(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// TestRecipeWithTriples takes one step of the whole recipe.
+func TestRecipeWithTriples(t *testing.T) {
+	triples, _, features := fakeTriples(t)
+	task := fakeVQA(vqaSettings{VisualBatch: 4, MixedBatch: 4, FilmBatch: 2, TripleBatch: 6, Triples: 1, Mixture: 0.5, Alone: 0.25,
+		Findings: 0.5, Contrastive: 0.1, Dim: 12, Heads: 3, Depth: 1, ContrastDim: 4})
+	for _, s := range []struct{ to, from *featureSet }{{task.data.text, features.text}, {task.data.image, features.image}, {task.data.audio, features.audio}} {
+		s.to.Dim, s.to.Rows = s.from.Dim, s.from.Rows
+	}
+	task.triples, task.config.Grid = triples, 2
+	task.config.TextDim, task.config.ImageDim, task.config.AudioDim = 5, 7, 3
+	task.config.Answers = append(task.config.Answers, "1", "2", "3", "4", "5", "6")
+	err := do(t, func(a *tensor.Arena) error {
+		task.Build(a, tensor.Random(1))
+		batch, err := task.Draw(rand.New(rand.NewPCG(1, 1)), 0)()
+		if err != nil {
+			return err
+		}
+		_, note := task.Loss(a, batch)
+		var out bytes.Buffer
+		task.Validate(a, &out)
+		if !strings.Contains(note, "triples") || !strings.Contains(out.String(), "retrieval") {
+			t.Errorf("the step says %q, the validation %q", note, out.String())
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}

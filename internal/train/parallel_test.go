@@ -40,7 +40,7 @@ func TestTwoProcessesTrainAsOne(t *testing.T) {
 			t.Fatalf("%s took %d steps, want %d", name, len(got), len(want))
 		}
 		for i := range want {
-			if math.Abs(got[i]-want[i]) > 1e-4*want[i] {
+			if math.Abs(got[i]-want[i]) > 1e-5*want[i] {
 				t.Errorf("%s: loss %d is %v, want %v", name, i+1, got[i], want[i])
 			}
 		}

@@ -257,7 +257,7 @@ func TestEpochsCountSteps(t *testing.T) {
 }
 
 // TestPrecision compares the loss curve in bfloat16 with that in float32: bfloat16 has 8 bits, so that single losses
-// may differ by a tenth and their means over 12 steps by 3 %.
+// may differ by 5 % and their means over 12 steps by 3 %.
 func TestPrecision(t *testing.T) {
 	want, got := curve(t, "steps=96", "dropout=0"), curve(t, "steps=96", "dropout=0", "precision=bfloat16")
 	differ := false
@@ -266,7 +266,7 @@ func TestPrecision(t *testing.T) {
 		for j := i; j < i+12; j++ {
 			w, g = w+want[j], g+got[j]
 			differ = differ || want[j] != got[j]
-			if math.Abs(got[j]-want[j]) > 0.1*math.Max(0.1, want[j]) {
+			if math.Abs(got[j]-want[j]) > 0.05*math.Max(0.1, want[j]) {
 				t.Errorf("step %d: loss %v in bfloat16, %v in float32", j+1, got[j], want[j])
 			}
 		}

@@ -23,11 +23,13 @@ type vqaSettings struct {
 	MixedBatch  int     `recipe:"mixed_batch"`
 	FilmBatch   int     `recipe:"film_batch"`
 	FilmTokens  float64 `recipe:"film_tokens"`
+	TripleBatch int     `recipe:"triple_batch"`
 	Mixture     float64 `recipe:"mixture"`
 	Alone       float64 `recipe:"alone"`
 	Findings    float64 `recipe:"findings"`
 	Contrastive float64 `recipe:"contrastive"`
 	Alignment   float64 `recipe:"alignment"`
+	Triples     float64 `recipe:"triples"`
 	Dim         int64   `recipe:"dim"`
 	Heads       int64   `recipe:"heads"`
 	Depth       int     `recipe:"depth"`
@@ -52,8 +54,14 @@ func trainVQA(ctx context.Context, r *Recipe, env Env) error {
 	defer closeEncoders()
 	engine := tensor.NewEngine(tensor.Options{Device: env.Device, Threads: env.Threads, Grad: true})
 	defer engine.Close()
-	if t.data, err = loadVQA(ctx, VQAOptions{EasyVQA: env.EasyVQA, Data: env.Data, Cache: env.Cache, Seed: s.Seed}, engine, enc, env.Log); err != nil {
+	o := VQAOptions{EasyVQA: env.EasyVQA, Data: env.Data, Cache: env.Cache, Seed: s.Seed}
+	if t.data, err = loadVQA(ctx, o, engine, enc, env.Log); err != nil {
 		return err
+	}
+	if v.TripleBatch > 0 {
+		if t.triples, err = loadTriples(ctx, o, t.data, engine, enc, env.Log); err != nil {
+			return err
+		}
 	}
 	t.config = fusion.Config{
 		Dim: v.Dim, Heads: v.Heads, Depth: v.Depth, ContrastDim: v.ContrastDim, Grid: 7,
@@ -67,6 +75,7 @@ func trainVQA(ctx context.Context, r *Recipe, env Env) error {
 type vqaTask struct {
 	settings vqaSettings
 	data     *vqaData
+	triples  *digitTriples // nil if the recipe has none
 	config   fusion.Config
 	model    *fusion.Model
 }
@@ -76,6 +85,8 @@ type vqaBatch struct {
 	visual, mixed questionBatch
 	films         filmBatch
 	pairs         [2]pairBatch // pictures and sounds, each with captions
+	triples       questionBatch
+	triplePairs   tripleBatch
 }
 
 // questionBatch is questions with everything that is present; the text modality is the question and, if there is one,
@@ -130,12 +141,20 @@ func (t *vqaTask) Draw(rng *rand.Rand, _ int) func() (vqaBatch, error) {
 		}
 	}
 	films := t.drawFilms(rng)
+	var triples []question
+	var triplePairs tripleBatch
+	if n := t.settings.TripleBatch; n > 0 {
+		triples, triplePairs = t.triples.draw(rng, n), t.triples.drawPairs(rng, t.data, n)
+	}
 	return func() (vqaBatch, error) {
 		return vqaBatch{
 			visual: t.questionBatch(visual),
 			mixed:  t.questionBatch(mixed),
 			films:  films,
 			pairs:  [2]pairBatch{t.pairBatch(visual, false), t.pairBatch(mixed[len(mixed)/2:], true)},
+
+			triples:     t.questionBatch(triples),
+			triplePairs: triplePairs,
 		}, nil
 	}
 }
@@ -154,8 +173,17 @@ func (t *vqaTask) Loss(a *tensor.Arena, batch vqaBatch) (loss tensor.T, note str
 	}
 	note = fmt.Sprintf("questions %.3f %.3f  findings %.3f  contrastive %.3f",
 		a.Item(a.Detach(answer1)), a.Item(a.Detach(answer2)), a.Item(a.Detach(findings)), a.Item(a.Detach(contrast)))
+	if t.settings.TripleBatch > 0 {
+		answer3, _ := t.questions(a, batch.triples)
+		common := batch.triplePairs.contrast(a, t.model)
+		loss = a.Add(loss, a.MulScalar(a.Add(answer3, a.MulScalar(common, tripleContrast)), t.settings.Triples))
+		note += fmt.Sprintf("  triples %.3f %.3f", a.Item(a.Detach(answer3)), a.Item(a.Detach(common)))
+	}
 	return loss, note
 }
+
+// tripleContrast is the weight of InfoNCE beside the answers about triples.
+const tripleContrast = 0.3
 
 func pick[E any](rng *rand.Rand, from []E) E { return from[rng.IntN(len(from))] }
 

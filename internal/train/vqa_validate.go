@@ -30,6 +30,9 @@ func (t *vqaTask) Validate(a *tensor.Arena, out io.Writer) float64 {
 	fmt.Fprintf(out, "validation: %.4f of %d questions\n", accuracy, n)
 	t.validateFilms(a, out)
 	t.validateCough(a, out)
+	if t.triples != nil {
+		t.triples.validate(a, t.model, t.data, t.questionBatch, out)
+	}
 	return accuracy
 }
 

@@ -13,7 +13,11 @@ import (
 // groups joins world ranks in this process.
 func groups(t *testing.T, world int, silence time.Duration) []*Group {
 	t.Helper()
-	address := "unix:" + filepath.Join(t.TempDir(), "s")
+	return groupsAt(t, "unix:"+filepath.Join(t.TempDir(), "s"), world, silence)
+}
+
+func groupsAt(t *testing.T, address string, world int, silence time.Duration) []*Group {
+	t.Helper()
 	all := make([]*Group, world)
 	var wait sync.WaitGroup
 	for rank := range world {
@@ -49,8 +53,22 @@ func each(all []*Group, fn func(g *Group) error) []error {
 }
 
 func TestSumAndShare(t *testing.T) {
+	t.Run("unix", func(t *testing.T) { sumAndShare(t, groups(t, 3, time.Minute)) })
+	t.Run("tcp", func(t *testing.T) {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		free := l.Addr().String()
+		l.Close()
+		sumAndShare(t, groupsAt(t, free, 3, time.Minute))
+	})
+}
+
+func sumAndShare(t *testing.T, all []*Group) {
+	t.Helper()
 	const n = 300_000 // more than a socket's buffer
-	for _, err := range each(groups(t, 3, time.Minute), func(g *Group) error {
+	for _, err := range each(all, func(g *Group) error {
 		got, err := g.Share([]byte{byte('a' + g.Rank())})
 		if err != nil || string(got) != "a" {
 			t.Errorf("rank %d got %q, %v", g.Rank(), got, err)
