@@ -91,9 +91,9 @@ func timed(start time.Time, figures []Figure) []Figure {
 
 // Table writes the figures as aligned text.
 func Table(w io.Writer, figures []Figure) {
-	fmt.Fprintf(w, "%-14s %-26s %8s %8s %7s %8s\n", "name", "metric", "value", "floor", "n", "seconds")
+	fmt.Fprintf(w, "%-14s %-30s %8s %8s %7s %8s\n", "name", "metric", "value", "floor", "n", "seconds")
 	for _, f := range figures {
-		fmt.Fprintf(w, "%-14s %-26s %8.4f %8.4f %7d %8.1f\n", f.Name, f.Metric, f.Value, f.Floor, f.N, f.Seconds)
+		fmt.Fprintf(w, "%-14s %-30s %8.4f %8.4f %7d %8.1f\n", f.Name, f.Metric, f.Value, f.Floor, f.N, f.Seconds)
 	}
 }
 
