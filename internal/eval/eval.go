@@ -54,6 +54,7 @@ var Measurements = []Measurement{
 	{"retrieval", "Whole triples of the same test pictures and recordings: whether the nearest thing of the other modality shows the same digit. The unseen voice is that of ten Asterisk recordings, which no model was trained on. Floor: chance.", retrieval},
 	{"cough", "Cough against environmental sounds, the test split. Floor: chance.", coughs},
 	{"findings", "Chest radiographs of NIH ChestX-ray14, the test split by patient; labels are text-mined, and every film with a finding here carries the label Pneumonia, so a label is told from films without any finding as much as from other findings. Floor: chance.", findings},
+	{"vqa-rad", "VQA-RAD, questions about radiographs, CT and MR images, on the test images of a split that shares none: 175 questions on 15 images, so that a figure is uncertain by ten points and more. \"closed\" is yes or no or a choice that the question gives; an answer is right if it is the reference's text. \"question-only\" is the larger of two blind methods on the test itself, the training answer to the nearest question and a classifier of the question; its floor is the most frequent answer. \"official-leaking\" is the published split, of which every test image is a training image too.", vqaRAD},
 }
 
 // Find returns the named measurements, or all of them for no names.
