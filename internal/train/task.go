@@ -50,6 +50,7 @@ type Env struct {
 
 // tasks are what recipes can train, by the value of the key "task".
 var tasks = map[string]func(ctx context.Context, r *Recipe, env Env) error{
-	"audio": trainAudio,
-	"vqa":   trainVQA,
+	"audio":   trainAudio,
+	"vqa":     trainVQA,
+	"vqa-rad": trainVQARAD,
 }
