@@ -45,7 +45,11 @@ func TestBlindFloors(t *testing.T) {
 		t.Errorf("classifier %v", classified[0])
 	}
 	got := map[string]Figure{}
-	for _, f := range blindFigures("", train, test, classified[0]) {
+	figures, blind := blindFigures("", train, test, classified[0])
+	if !slices.Equal(blind.closed, classified[0]) || blind.open[3] != "left" {
+		t.Errorf("the better answers are %+v", blind)
+	}
+	for _, f := range figures {
 		got[f.Metric] = f
 	}
 	for metric, want := range map[string]Figure{

@@ -7,6 +7,7 @@ import (
 
 	"consilium/internal/dataset"
 	"consilium/internal/tensor"
+	fusionweights "consilium/services/fusion/weights"
 )
 
 // blindDecays are what the question-only classifier may pay for its weights; the validation images choose.
@@ -29,13 +30,49 @@ func vqaRAD(ctx context.Context, e Env) ([]Figure, error) {
 	}
 	engine := tensor.NewEngine(tensor.Options{Device: tensor.CPU})
 	defer engine.Close()
-	figures, err := radFloors(ctx, e, engine, all)
-	return timed(start, figures), err
+	figures, blind, err := radFloors(ctx, e, engine, all)
+	if err != nil {
+		return nil, err
+	}
+	net, err := newRadNet(ctx, engine, e.Models, fusionweights.VQARAD)
+	if err != nil {
+		return nil, err
+	}
+	defer net.free()
+	test := all.where(func(q dataset.RadQuestion) bool { return q.Split == "test" })
+	answers, err := net.answers(ctx, test)
+	if err != nil {
+		return nil, err
+	}
+	return timed(start, append(radFigures(test, answers, blind), figures...)), nil
+}
+
+// radFigures compares the net with the blind answers of the first of the floors' figures.
+func radFigures(test blindSet, answers radAnswers, blind blindAnswers) []Figure {
+	closedFloor, _ := test.accuracy(blind.closed)
+	_, openFloor := test.accuracy(blind.open)
+	figure := func(metric string, value, floor float64, n int) Figure {
+		return Figure{Name: "vqa-rad", Metric: metric, Value: value, Floor: floor, N: n}
+	}
+	closed, open := test.accuracy(answers.shown)
+	figures := []Figure{
+		figure("closed-accuracy", closed.share(), closedFloor.share(), closed.n),
+		figure("open-accuracy", open.share(), openFloor.share(), open.n),
+	}
+	for _, without := range []struct {
+		metric  string
+		answers []string
+	}{{"closed-blank-image", answers.blank}, {"closed-shuffled-image", answers.shuffled}, {"closed-no-image", answers.none}} {
+		t, _ := test.accuracy(without.answers)
+		figures = append(figures, figure(without.metric, t.share(), closedFloor.share(), t.n))
+	}
+	low, high := gainInterval(test, answers.shown, blind.closed)
+	return append(figures, figure("closed-gain-low", low, 0, closed.n), figure("closed-gain-high", high, 0, closed.n))
 }
 
 // radFloors are what can be answered without the picture, on both splits. A question-only figure is the larger of the
 // nearest question's and the classifier's on the test itself: no method that is blind is done an injustice.
-func radFloors(ctx context.Context, e Env, engine *tensor.Engine, all blindSet) ([]Figure, error) {
+func radFloors(ctx context.Context, e Env, engine *tensor.Engine, all blindSet) ([]Figure, blindAnswers, error) {
 	split := func(name string) blindSet {
 		return all.where(func(q dataset.RadQuestion) bool { return q.Split == name })
 	}
@@ -49,7 +86,7 @@ func radFloors(ctx context.Context, e Env, engine *tensor.Engine, all blindSet) 
 	for _, d := range blindDecays {
 		both, err := classify(ctx, engine, train, d, val, test)
 		if err != nil {
-			return nil, err
+			return nil, blindAnswers{}, err
 		}
 		closed, _ := val.accuracy(both[0])
 		fmt.Fprintf(e.Out, "vqa-rad: question only, decay %g: %.4f of %d closed validation questions\n", d, closed.share(), closed.n)
@@ -57,33 +94,38 @@ func radFloors(ctx context.Context, e Env, engine *tensor.Engine, all blindSet) 
 			best, decay, answers = closed, d, both[1]
 		}
 	}
-	figures := blindFigures("", train, test, answers)
+	figures, blind := blindFigures("", train, test, answers)
 	leaking, err := classify(ctx, engine, official("train"), decay, official("test"))
 	if err != nil {
-		return nil, err
+		return nil, blindAnswers{}, err
 	}
-	return append(figures, blindFigures("official-leaking-", official("train"), official("test"), leaking[0])...), nil
+	more, _ := blindFigures("official-leaking-", official("train"), official("test"), leaking[0])
+	return append(figures, more...), blind, nil
 }
 
+// blindAnswers are those of the better method, for the closed and for the open questions.
+type blindAnswers struct{ closed, open []string }
+
 // blindFigures compares the two ways to answer without the picture with the most frequent answer.
-func blindFigures(prefix string, train, test blindSet, classified []string) []Figure {
+func blindFigures(prefix string, train, test blindSet, classified []string) ([]Figure, blindAnswers) {
+	near := nearest(train, test)
 	closed0, open0 := test.accuracy(majority(train, test))
-	closed1, open1 := test.accuracy(nearest(train, test))
+	closed1, open1 := test.accuracy(near)
 	closed2, open2 := test.accuracy(classified)
+	closed, open, blind := closed1, open1, blindAnswers{near, near}
+	if closed2.right > closed1.right {
+		closed, blind.closed = closed2, classified
+	}
+	if open2.right > open1.right {
+		open, blind.open = open2, classified
+	}
 	figure := func(metric string, t, floor tally) Figure {
 		return Figure{Name: "vqa-rad", Metric: prefix + metric, Value: t.share(), Floor: floor.share(), N: t.n}
 	}
 	return []Figure{
-		figure("closed-question-only", better(closed1, closed2), closed0),
+		figure("closed-question-only", closed, closed0),
 		figure("closed-nearest-question", closed1, closed0),
 		figure("closed-question-classifier", closed2, closed0),
-		figure("open-question-only", better(open1, open2), open0),
-	}
-}
-
-func better(x, y tally) tally {
-	if y.right > x.right {
-		return y
-	}
-	return x
+		figure("open-question-only", open, open0),
+	}, blind
 }

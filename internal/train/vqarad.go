@@ -107,8 +107,8 @@ func (t *radTask) Pretrained() (map[string]tensor.Raw, error) {
 	return t.start, nil
 }
 
-// Draw hides tokens and words, shows one of the picture's variants and leaves some pictures out, against learning 250
-// pictures by heart.
+// Draw hides tokens and words, shows one of the picture's variants and leaves some pictures out, against learning a few
+// hundred pictures by heart.
 func (t *radTask) Draw(rng *rand.Rand, i int) func() (radBatch, error) {
 	qs := make([]radQuestion, t.settings.Batch)
 	variants := make([]int, len(qs))
