@@ -14,12 +14,13 @@ import (
 	"consilium/internal/tensor"
 )
 
-// A checkpoint is a safetensors file of float32: every parameter and the optimiser's two running means of it, and in
+// A checkpoint is a safetensors file of float32: every parameter and the optimiser's three running means of it, and in
 // the metadata a standing. It holds all that decides the rest of a run.
 const (
 	parameterPrefix = "parameter/"
 	firstPrefix     = "first/"
 	secondPrefix    = "second/"
+	meanPrefix      = "mean/"
 	standingKey     = "standing"
 )
 
@@ -83,9 +84,9 @@ func (f *run[B]) save(a *tensor.Arena) error {
 	if f.share.rank > 0 {
 		return nil
 	}
-	first, second := f.optimiser.state(a)
-	tensors := map[string]tensor.Raw{}
-	for prefix, values := range map[string]map[string]tensor.Raw{parameterPrefix: f.net.values(a), firstPrefix: first, secondPrefix: second} {
+	all, tensors := f.optimiser.state(a), map[string]tensor.Raw{}
+	all[parameterPrefix] = f.net.values(a)
+	for prefix, values := range all {
 		for name, v := range values {
 			tensors[prefix+name] = v
 		}
@@ -164,7 +165,11 @@ func (f *run[B]) resume(a *tensor.Arena) error {
 		return values
 	}
 	f.net.load(a, part(parameterPrefix))
-	if err := f.optimiser.load(a, p.Optimiser, part(firstPrefix), part(secondPrefix)); err != nil {
+	state := map[string]map[string]tensor.Raw{}
+	for prefix := range f.optimiser.means() {
+		state[prefix] = part(prefix)
+	}
+	if err := f.optimiser.load(a, p.Optimiser, state); err != nil {
 		return fmt.Errorf("read the checkpoint %s: %w", path, err)
 	}
 	if f.share.rank == 0 {

@@ -34,7 +34,7 @@ func TestRecipesAreComplete(t *testing.T) {
 	}
 	var s Settings
 	var v vqaSettings
-	if err := r.Decode(&s, &v); err != nil || s.Steps != 12 || s.Rate != 5e-4 || s.Seed != 1 || v.VisualBatch != 32 || v.FilmTokens != 0.4 {
+	if err := r.Decode(&s, &v); err != nil || s.Steps != 12 || s.Rate != 5e-4 || s.Seed != 1 || v.VisualBatch != 32 || v.FilmTokens != 0.5 {
 		t.Errorf("%+v %+v %v", s, v, err)
 	}
 	if err := s.check(); err != nil {
@@ -91,7 +91,7 @@ func TestBadSettingsAreNamed(t *testing.T) {
 		"checkpointing=much":       `checkpointing = "much": want true or false`,
 		"checkpoint=0":             "checkpoint = 0",
 		"clip=0":                   "clip = 0",
-		"dropuot=0.1":              `unknown key "dropuot"; known are bad, batch`,
+		"dropuot=0.1":              `unknown key "dropuot"; known are average, bad, batch`,
 		"lora_rank=99\nfreeze=0.5": "lora_rank = 99: none of the",
 	} {
 		err := runTiny(t.Context(), tinyRecipe(t, strings.Split(override, "\n")...), Env{Out: filepath.Join(t.TempDir(), "w"), Log: io.Discard}, nil)

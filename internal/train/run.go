@@ -107,7 +107,7 @@ func (f *run[B]) begin(a *tensor.Arena) (err error) {
 		return err
 	}
 	f.optimiser = newAdamW(a, f.net.trainable)
-	f.optimiser.ClipNorm, f.optimiser.WeightDecay = f.settings.Clip, f.settings.WeightDecay
+	f.optimiser.ClipNorm, f.optimiser.WeightDecay, f.optimiser.Average = f.settings.Clip, f.settings.WeightDecay, f.settings.Average
 	if err := f.agree(a); err != nil {
 		return err
 	}
@@ -288,27 +288,32 @@ func average(a *tensor.Arena, g *allreduce.Group, params, grads []tensor.T, loss
 	return float64(values[n]) / float64(g.World()), nil
 }
 
+// measure validates the parameters as they are and writes the weights if they are to be kept.
+func (f *run[B]) measure(a *tensor.Arena) error {
+	p := f.net.merged(a)
+	if f.net.lora != nil {
+		f.task.Build(a, p)
+	}
+	figure := f.task.Validate(a, f.env.Log)
+	if math.IsNaN(figure) {
+		return fmt.Errorf("the figure is NaN%s", f.culprit(a))
+	}
+	f.since++
+	better := f.best == nil || figure > *f.best
+	if better {
+		f.best, f.since = &figure, 0
+	}
+	if better || f.settings.Keep == "last" {
+		return tensor.WriteSafetensors(f.env.Out, p.Half(a), f.task.Metadata())
+	}
+	return nil
+}
+
 // judge validates, writes the weights if they are to be kept, and reports whether training is over early.
 func (f *run[B]) judge() (done bool, err error) {
 	err = f.do(func(a *tensor.Arena) (err error) {
 		a.NoGrad(func() {
-			p := f.net.merged(a)
-			if f.net.lora != nil {
-				f.task.Build(a, p)
-			}
-			figure := f.task.Validate(a, f.env.Log)
-			if math.IsNaN(figure) {
-				err = fmt.Errorf("the figure is NaN%s", f.culprit(a))
-				return
-			}
-			f.since++
-			better := f.best == nil || figure > *f.best
-			if better {
-				f.best, f.since = &figure, 0
-			}
-			if better || f.settings.Keep == "last" {
-				err = tensor.WriteSafetensors(f.env.Out, p.Half(a), f.task.Metadata())
-			}
+			f.optimiser.averaged(a, func() { err = f.measure(a) })
 		})
 		return err
 	})

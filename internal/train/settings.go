@@ -12,6 +12,7 @@ type Settings struct {
 	Warmup      int     `recipe:"warmup"`       // steps of the linear rise
 	Clip        float64 `recipe:"clip"`         // largest global norm of the gradients
 	WeightDecay float64 `recipe:"weight_decay"` // of matrices
+	Average     float64 `recipe:"average"`      // decay of the running mean of the weights, which is what is kept; 0: the weights themselves
 
 	Validate   int    `recipe:"validate"`   // steps between validations; 0: once an epoch
 	Patience   int    `recipe:"patience"`   // validations in a row without a better figure that end the run; 0: never
@@ -34,6 +35,8 @@ func (s Settings) check() error {
 		return fmt.Errorf("rate = 0: want a learning rate")
 	case s.Clip == 0:
 		return fmt.Errorf("clip = 0: want the largest norm of the gradients")
+	case s.Average >= 1:
+		return fmt.Errorf("average = %v: want a decay below 1", s.Average)
 	case s.Keep != "best" && s.Keep != "last":
 		return fmt.Errorf("keep = %q: want best or last", s.Keep)
 	case s.Checkpoint == 0:

@@ -146,6 +146,7 @@ func tinyRecipe(t *testing.T, overrides ...string) *Recipe {
 		warmup = 5
 		clip = 1
 		weight_decay = 0.01
+		average = 0.9
 		validate = 7
 		patience = 0
 		keep = last

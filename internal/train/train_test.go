@@ -2,6 +2,7 @@ package train
 
 import (
 	"math"
+	"math/rand/v2"
 	"strings"
 	"testing"
 
@@ -89,8 +90,8 @@ func TestAUROCAndThreshold(t *testing.T) {
 	if got := AUROC([]float64{1}, []bool{true}); !math.IsNaN(got) {
 		t.Errorf("AUROC of one class is %v, want NaN", got)
 	}
-	if got := youden([]float64{0.1, 0.2, 0.8, 0.9}, []bool{false, false, true, true}); got != 0.8 {
-		t.Errorf("threshold %v, want 0.8", got)
+	if got := bestF1([]float64{0.1, 0.2, 0.8, 0.9}, []bool{false, false, true, true}); got != 0.5 {
+		t.Errorf("threshold %v, want 0.5", got)
 	}
 }
 
@@ -133,4 +134,64 @@ func equal(x, y []float32) bool {
 		}
 	}
 	return true
+}
+
+// TestCalibration draws truths from known probabilities and hands over logits that are three times too sure.
+func TestCalibration(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 1))
+	var logits [][]float64
+	var right []int
+	var scores []float64
+	var truth []bool
+	for range 4000 {
+		x := rng.NormFloat64() * 1.5
+		yes := rng.Float64() < 1/(1+math.Exp(-x))
+		scores, truth = append(scores, 3*x+1), append(truth, yes)
+		logits = append(logits, []float64{3 * x, 0})
+		if yes {
+			right = append(right, 0)
+		} else {
+			right = append(right, 1)
+		}
+	}
+	if got := temperature(logits, right); math.Abs(got-3) > 0.3 {
+		t.Errorf("temperature %v, want about 3", got)
+	}
+	scale, shift := platt(scores, truth)
+	if math.Abs(scale-1.0/3) > 0.03 || math.Abs(shift+1.0/3) > 0.15 {
+		t.Errorf("scale %v shift %v, want about 0.333 and -0.333", scale, shift)
+	}
+	if scale, _ := platt([]float64{1, 2}, []bool{true, false}); scale < 0.01 {
+		t.Errorf("scale %v turns the ranking round", scale)
+	}
+}
+
+func TestAverage(t *testing.T) {
+	err := do(t, func(a *tensor.Arena) error {
+		p := tensor.Random(1)
+		x := p.Get(a, "x", tensor.Constant(1), 1, 1)
+		o := NewAdamW(a, p)
+		o.Average = 0.9
+		defer o.Free(a)
+		mean := 1.0
+		for range 5 {
+			if err := o.Step(a, a.Sum(a.Square(x), false), 0.1); err != nil {
+				return err
+			}
+			mean = 0.9*mean + 0.1*a.Item(a.Detach(x))
+		}
+		last := a.Item(a.Detach(x))
+		o.averaged(a, func() {
+			if got := a.Item(a.Detach(x)); math.Abs(got-mean) > 1e-5 {
+				t.Errorf("mean %v, want %v", got, mean)
+			}
+		})
+		if got := a.Item(a.Detach(x)); got != last {
+			t.Errorf("afterwards %v, want %v", got, last)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 }

@@ -66,7 +66,7 @@ func trainVQA(ctx context.Context, r *Recipe, env Env) error {
 	t.config = fusion.Config{
 		Dim: v.Dim, Heads: v.Heads, Depth: v.Depth, ContrastDim: v.ContrastDim, Grid: 7,
 		TextDim: int64(t.data.text.Dim), ImageDim: int64(t.data.image.Dim), AudioDim: int64(t.data.audio.Dim),
-		Answers: t.data.answers, Findings: t.data.findings,
+		Answers: t.data.answers, Temperature: 1, Findings: t.data.findings,
 	}
 	return fit(ctx, r, s, t, env, engine)
 }
@@ -132,12 +132,12 @@ func (t *vqaTask) Draw(rng *rand.Rand, _ int) func() (vqaBatch, error) {
 	for i := range mixed {
 		if i < len(mixed)/2 {
 			mixed[i] = pick(rng, t.data.visual)
-			mixed[i].audio = rng.IntN(len(t.data.audio.Rows))
+			mixed[i].audio = pick(rng, t.data.sounds)
 			continue
 		}
 		mixed[i] = pick(rng, t.data.heard)
 		if rng.IntN(2) == 0 {
-			mixed[i].image = rng.IntN(len(t.data.image.Rows))
+			mixed[i].image = pick(rng, t.data.pictures)
 		}
 	}
 	films := t.drawFilms(rng)

@@ -9,6 +9,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"os"
+	"slices"
 
 	"github.com/disintegration/imaging"
 
@@ -72,6 +73,7 @@ type vqaData struct {
 	val                []question // visual questions about images that no training question is about
 	films, valFilms    []film
 	coughs, others     []int // sounds
+	pictures, sounds   []int // what may stand beside a question that is not about it
 	valSounds          []clip
 	answers            []string
 	findings           []fusion.Label
@@ -150,7 +152,19 @@ func loadVQA(ctx context.Context, o VQAOptions, engine *tensor.Engine, enc Encod
 		func(ctx context.Context, b []byte) (*analysis.Features, error) {
 			return one(enc.Audio.EncodeAudio(ctx, [][]byte{b}, false))
 		})
-	return d, err
+	if err != nil {
+		return nil, err
+	}
+	for _, q := range d.visual {
+		d.pictures = append(d.pictures, q.image)
+	}
+	for _, f := range d.films {
+		for range 13 { // films and pictures about as often
+			d.pictures = append(d.pictures, f.images...)
+		}
+	}
+	d.sounds = slices.Concat(d.coughs, d.others)
+	return d, nil
 }
 
 func one(f []*analysis.Features, err error) (*analysis.Features, error) {
@@ -249,10 +263,10 @@ func (d *vqaData) addChest(splits map[string][]dataset.Radiograph, t *texts, bas
 	}
 	for _, l := range order {
 		if counts[l] >= minPositives && l != "No Finding" {
-			d.findings = append(d.findings, fusion.Label{Name: l, Modality: string(analysis.Image), Threshold: 0.5})
+			d.findings = append(d.findings, fusion.Label{Name: l, Modality: string(analysis.Image), Scale: 1, Threshold: 0.5})
 		}
 	}
-	d.findings = append(d.findings, fusion.Label{Name: cough, Modality: string(analysis.Audio), Threshold: 0.5})
+	d.findings = append(d.findings, fusion.Label{Name: cough, Modality: string(analysis.Audio), Scale: 1, Threshold: 0.5})
 
 	rng := rand.New(rand.NewPCG(seed, 1))
 	var pictures [][]byte

@@ -35,6 +35,7 @@ func fakeVQA(settings vqaSettings) *vqaTask {
 		d.valSounds = append(d.valSounds, clip{audio: i, cough: i%2 == 0})
 	}
 	d.valFilms, d.coughs, d.others = d.films, []int{0, 2}, []int{1, 3}
+	d.pictures, d.sounds = []int{0, 3, 8, 9}, []int{0, 1, 2, 3}
 	d.findings = []fusion.Label{{Name: "Edema", Modality: "image", Threshold: 0.5}, {Name: cough, Modality: "audio", Threshold: 0.5}}
 	return &vqaTask{settings: settings, data: d, config: fusion.Config{
 		Dim: settings.Dim, Heads: settings.Heads, Depth: settings.Depth, ContrastDim: settings.ContrastDim, Grid: 7,

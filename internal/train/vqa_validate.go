@@ -4,30 +4,20 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"sort"
 
+	"consilium/internal/analysis"
 	"consilium/internal/model/fusion"
 	"consilium/internal/tensor"
 )
 
-// Validate prints the accuracy on held-out pictures, which it returns, and the AUROC of each finding on the validation
-// films, and sets the findings' thresholds from the latter.
+// validate prints how good the net is on what it was not trained on, and calibrates it there: the temperature of the
+// answers on questions about held-out pictures, the probabilities and thresholds of the findings on validation films
+// and sounds. It returns the accuracy of the answers.
 func (t *vqaTask) Validate(a *tensor.Arena, out io.Writer) float64 {
-	right, n := 0, 0
-	for start := 0; start < len(t.data.val); start += 128 {
-		mark := a.Mark()
-		qs := t.data.val[start:min(start+128, len(t.data.val))]
-		in, _ := t.questionBatch(qs).tensors(a)
-		for i, answer := range a.Int64s(a.Argmax(t.model.Forward(a, in).Logits, 1)) {
-			if int(answer) == qs[i].answer {
-				right++
-			}
-			n++
-		}
-		a.Release(mark)
-	}
-	accuracy := float64(right) / float64(n)
-	fmt.Fprintf(out, "validation: %.4f of %d questions\n", accuracy, n)
+	accuracy := t.validateQuestions(a, out)
+	t.config.Findings = slices.Clone(t.config.Findings)
 	t.validateFilms(a, out)
 	t.validateCough(a, out)
 	if t.triples != nil {
@@ -36,51 +26,96 @@ func (t *vqaTask) Validate(a *tensor.Arena, out io.Writer) float64 {
 	return accuracy
 }
 
-func (t *vqaTask) validateFilms(a *tensor.Arena, log io.Writer) {
-	images, records := make([]int, len(t.data.valFilms)), make([]int, len(t.data.valFilms))
-	for i, x := range t.data.valFilms {
-		images[i], records[i] = x.images[0], x.records[0]
-	}
-	mark := a.Mark()
-	defer a.Release(mark)
-	out := t.model.Forward(a, fusion.Batch{Text: t.data.text.pack(a, nil, records), Image: t.data.image.pack(a, nil, images)})
-	p := a.Float32s(a.Sigmoid(out.Logits))
-	labels := t.model.Config().Findings
-	for j := range labels {
-		if labels[j].Name == cough {
-			continue
-		}
-		scores, truth := make([]float64, len(images)), make([]bool, len(images))
-		for i, x := range t.data.valFilms {
-			scores[i], truth[i] = float64(p[i*len(labels)+j]), x.labels[j] == 1
-		}
-		labels[j].Threshold = youden(scores, truth)
-		fmt.Fprintf(log, "  %-20s AUROC %.3f  threshold %.3f\n", labels[j].Name, AUROC(scores, truth), labels[j].Threshold)
-	}
-	fmt.Fprintf(log, "  mean weights on films: text %.2f image %.2f\n", a.Item(a.Mean(a.Select(out.Weights, 1, 0), false)), a.Item(a.Mean(a.Select(out.Weights, 1, 1), false)))
-}
-
-func (t *vqaTask) validateCough(a *tensor.Arena, log io.Writer) {
-	labels := t.model.Config().Findings
-	j := len(labels) - 1
-	scores, truth := make([]float64, 0, len(t.data.valSounds)), make([]bool, 0, len(t.data.valSounds))
-	for start := 0; start < len(t.data.valSounds); start += 32 {
+func (t *vqaTask) validateQuestions(a *tensor.Arena, out io.Writer) float64 {
+	var logits [][]float64
+	var answers []int
+	right := 0
+	for chunk := range slices.Chunk(t.data.val, 128) {
 		mark := a.Mark()
-		var rows []int
-		for _, c := range t.data.valSounds[start:min(start+32, len(t.data.valSounds))] {
-			rows = append(rows, c.audio)
-			truth = append(truth, c.cough)
-		}
-		out := t.model.Forward(a, fusion.Batch{Audio: t.data.audio.pack(a, nil, rows)})
-		for i, p := range a.Float32s(a.Sigmoid(out.Logits)) {
-			if i%len(labels) == j {
-				scores = append(scores, float64(p))
+		in, _ := t.questionBatch(chunk).tensors(a)
+		for i, row := range rows(a, t.model.Forward(a, in).Logits) {
+			logits, answers = append(logits, row), append(answers, chunk[i].answer)
+			if slices.Index(row, slices.Max(row)) == chunk[i].answer {
+				right++
 			}
 		}
 		a.Release(mark)
 	}
-	labels[j].Threshold = youden(scores, truth)
-	fmt.Fprintf(log, "  %-20s AUROC %.3f  threshold %.3f\n", labels[j].Name, AUROC(scores, truth), labels[j].Threshold)
+	t.config.Temperature = temperature(logits, answers)
+	accuracy := float64(right) / float64(len(answers))
+	fmt.Fprintf(out, "validation: %.4f of %d questions, temperature %.2f\n", accuracy, len(answers), t.config.Temperature)
+	return accuracy
+}
+
+// rows copies x (N, L) out row by row.
+func rows(a *tensor.Arena, x tensor.T) [][]float64 {
+	n := int(a.Size(x, 1))
+	var out [][]float64
+	for row := range slices.Chunk(a.Float32s(x), n) {
+		wide := make([]float64, n)
+		for i, v := range row {
+			wide[i] = float64(v)
+		}
+		out = append(out, wide)
+	}
+	return out
+}
+
+func (t *vqaTask) validateFilms(a *tensor.Arena, out io.Writer) {
+	labels := t.config.Findings
+	mark := a.Mark()
+	defer a.Release(mark)
+	images, records := make([]int, len(t.data.valFilms)), make([]int, len(t.data.valFilms))
+	for i, x := range t.data.valFilms {
+		images[i], records[i] = x.images[0], x.records[0]
+	}
+	image := t.data.image.pack(a, nil, images)
+	alone := rows(a, t.model.Forward(a, fusion.Batch{Image: image}).Logits)
+	fused := rows(a, t.model.Forward(a, fusion.Batch{Image: image, Text: t.data.text.pack(a, nil, records)}).Logits)
+	for j := range labels {
+		if labels[j].Modality != string(analysis.Image) {
+			continue
+		}
+		// Calibrated on films with and without their record: a caller may send either.
+		var scores [2][]float64
+		var truth []bool
+		for i, x := range t.data.valFilms {
+			scores[0], scores[1] = append(scores[0], alone[i][j]), append(scores[1], fused[i][j])
+			truth = append(truth, x.labels[j] == 1)
+		}
+		calibrate(&labels[j], slices.Concat(scores[0], scores[1]), slices.Concat(truth, truth))
+		fmt.Fprintf(out, "  %-20s AUROC %.3f, with the record %.3f  scale %.2f shift %.2f threshold %.3f\n",
+			labels[j].Name, AUROC(scores[0], truth), AUROC(scores[1], truth), labels[j].Scale, labels[j].Shift, labels[j].Threshold)
+	}
+}
+
+func (t *vqaTask) validateCough(a *tensor.Arena, out io.Writer) {
+	label := &t.config.Findings[len(t.config.Findings)-1]
+	var scores []float64
+	var truth []bool
+	for chunk := range slices.Chunk(t.data.valSounds, 32) {
+		mark := a.Mark()
+		var sounds []int
+		for _, c := range chunk {
+			sounds, truth = append(sounds, c.audio), append(truth, c.cough)
+		}
+		for _, row := range rows(a, t.model.Forward(a, fusion.Batch{Audio: t.data.audio.pack(a, nil, sounds)}).Logits) {
+			scores = append(scores, row[len(row)-1])
+		}
+		a.Release(mark)
+	}
+	calibrate(label, scores, truth)
+	fmt.Fprintf(out, "  %-20s AUROC %.3f  scale %.2f shift %.2f threshold %.3f\n", label.Name, AUROC(scores, truth), label.Scale, label.Shift, label.Threshold)
+}
+
+// calibrate sets what turns the label's logits into probabilities, and its threshold.
+func calibrate(label *fusion.Label, logits []float64, truth []bool) {
+	label.Scale, label.Shift = platt(logits, truth)
+	probabilities := make([]float64, len(logits))
+	for i, x := range logits {
+		probabilities[i] = label.Probability(x)
+	}
+	label.Threshold = bestF1(probabilities, truth)
 }
 
 // AUROC is the probability that a positive case scores higher than a negative one, ties counting half (Hanley and
@@ -110,30 +145,4 @@ func AUROC(scores []float64, truth []bool) float64 {
 		return math.NaN()
 	}
 	return (ranks - float64(positives*(positives+1))/2) / float64(positives*negatives)
-}
-
-// youden returns the threshold with the largest sum of sensitivity and specificity (Youden 1950).
-func youden(scores []float64, truth []bool) float64 {
-	candidates := append([]float64(nil), scores...)
-	sort.Float64s(candidates)
-	best, at := math.Inf(-1), 0.5
-	for _, c := range candidates {
-		tp, fn, tn, fp := 0.0, 0.0, 0.0, 0.0
-		for i, s := range scores {
-			switch {
-			case truth[i] && s >= c:
-				tp++
-			case truth[i]:
-				fn++
-			case s < c:
-				tn++
-			default:
-				fp++
-			}
-		}
-		if j := tp/math.Max(1, tp+fn) + tn/math.Max(1, tn+fp); j > best {
-			best, at = j, c
-		}
-	}
-	return at
 }

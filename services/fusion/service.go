@@ -84,9 +84,9 @@ func (s *Service) Fuse(ctx context.Context, r *analysis.FuseRequest) (*analysis.
 	err := s.engine.Do(ctx, func(a *tensor.Arena) error {
 		out := s.model.Forward(a, s.batch(a, r))
 		if r.Task == analysis.Question {
-			result.Answers = s.answers(a.Float32s(a.Softmax(out.Logits, 1)), r.Candidates)
+			result.Answers = s.answers(s.probabilities(a, out.Logits), r.Candidates)
 		} else {
-			result.Findings = s.findings(a.Float32s(a.Sigmoid(out.Logits)), r)
+			result.Findings = s.findings(a.Float32s(out.Logits), r)
 		}
 		result.Modalities = modalities(a.Float32s(out.Weights), a.Float32s(out.Entropies), a.Float32s(out.Present))
 		if r.Image != nil {
@@ -214,6 +214,11 @@ func tokens(a *tensor.Arena, parts ...*analysis.Features) net.Tokens {
 	return net.Tokens{Values: a.FromFloat32(values, 1, count, dim), Mask: a.Ones(1, count)}
 }
 
+// probabilities are those of the answers with the logits (1, V), calibrated.
+func (s *Service) probabilities(a *tensor.Arena, logits tensor.T) []float32 {
+	return a.Float32s(a.Softmax(a.DivScalar(logits, s.config.Temperature), 1))
+}
+
 func (s *Service) answers(p []float32, n int) []analysis.Candidate {
 	if n == 0 {
 		n = defaultCandidates
@@ -226,13 +231,14 @@ func (s *Service) answers(p []float32, n int) []analysis.Candidate {
 	return all[:min(n, len(all))]
 }
 
-func (s *Service) findings(p []float32, r *analysis.FuseRequest) []analysis.Finding {
+func (s *Service) findings(logits []float32, r *analysis.FuseRequest) []analysis.Finding {
 	present := map[string]bool{"text": r.Text != nil, "image": r.Image != nil, "audio": r.Audio != nil}
 	var out []analysis.Finding
 	for i, l := range s.config.Findings {
 		if present[l.Modality] {
-			out = append(out, analysis.Finding{Label: l.Name, Probability: float64(p[i]), Threshold: l.Threshold,
-				Present: float64(p[i]) >= l.Threshold, Modality: analysis.Modality(l.Modality)})
+			p := l.Probability(float64(logits[i]))
+			out = append(out, analysis.Finding{Label: l.Name, Probability: p, Threshold: l.Threshold,
+				Present: p >= l.Threshold, Modality: analysis.Modality(l.Modality)})
 		}
 	}
 	return out

@@ -9,6 +9,7 @@ package fusion
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 
 	"consilium/internal/layer"
 	"consilium/internal/tensor"
@@ -37,6 +38,8 @@ type Config struct {
 
 	// Answers is the vocabulary of questions, in the order of the logits.
 	Answers []string `json:"answers"`
+	// Temperature divides the answers' logits, so that a probability is how often such an answer is right.
+	Temperature float64 `json:"temperature"`
 	// Findings are the labels of a report, in the order of the logits.
 	Findings []Label `json:"findings"`
 }
@@ -45,8 +48,16 @@ type Config struct {
 type Label struct {
 	Name     string `json:"name"`
 	Modality string `json:"modality"` // the modality it is judged from; without it the label is not judged
+	// Scale and Shift turn a logit into that of a calibrated probability: scale * logit + shift.
+	Scale float64 `json:"scale"`
+	Shift float64 `json:"shift"`
 	// Threshold is the probability from which the finding counts as present, chosen on validation data.
 	Threshold float64 `json:"threshold"`
+}
+
+// Probability returns the calibrated probability of the finding.
+func (l Label) Probability(logit float64) float64 {
+	return 1 / (1 + math.Exp(-(l.Scale*logit + l.Shift)))
 }
 
 // configKey is where the weights' file keeps the Config.
@@ -69,6 +80,14 @@ func ParseConfig(metadata map[string]string) (Config, error) {
 	}
 	if c.Dim <= 0 || c.Heads <= 0 || c.Dim%c.Heads != 0 || c.Depth <= 0 || c.Grid <= 0 || len(c.Answers) == 0 {
 		return c, fmt.Errorf("read the fusion's config: impossible sizes in %s", metadata[configKey])
+	}
+	if c.Temperature <= 0 {
+		return c, fmt.Errorf("read the fusion's config: temperature %v, want more than 0", c.Temperature)
+	}
+	for _, l := range c.Findings {
+		if l.Scale <= 0 {
+			return c, fmt.Errorf("read the fusion's config: finding %s has scale %v, want more than 0", l.Name, l.Scale)
+		}
 	}
 	return c, nil
 }

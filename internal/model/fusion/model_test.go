@@ -10,8 +10,8 @@ import (
 
 var tiny = Config{
 	Dim: 12, Heads: 3, Depth: 2, ContrastDim: 4, Grid: 2, TextDim: 5, ImageDim: 7, AudioDim: 3,
-	Answers:  []string{"yes", "no", "red"},
-	Findings: []Label{{Name: "Pneumonia", Modality: "image"}, {Name: "Cough", Modality: "audio"}},
+	Answers: []string{"yes", "no", "red"}, Temperature: 1,
+	Findings: []Label{{Name: "Pneumonia", Modality: "image", Scale: 1}, {Name: "Cough", Modality: "audio", Scale: 1}},
 }
 
 // with runs fn on a net of random weights.
@@ -156,9 +156,15 @@ func TestParseConfig(t *testing.T) {
 	if err != nil || len(c.Findings) != 2 || c.Dim != 12 {
 		t.Errorf("%+v, %v", c, err)
 	}
-	for _, metadata := range []map[string]string{nil, {"config": "{"}, {"config": `{"dim":5,"heads":2}`}} {
+	for _, metadata := range []map[string]string{nil, {"config": "{"}, {"config": `{"dim":5,"heads":2}`}, broken(func(c *Config) { c.Temperature = 0 }), broken(func(c *Config) { c.Findings = []Label{{Name: "x"}} })} {
 		if _, err := ParseConfig(metadata); err == nil {
 			t.Errorf("%v was read", metadata)
 		}
 	}
+}
+
+func broken(how func(c *Config)) map[string]string {
+	c := tiny
+	how(&c)
+	return c.Metadata()
 }
