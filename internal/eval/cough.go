@@ -8,10 +8,9 @@ import (
 
 	"consilium/internal/analysis"
 	"consilium/internal/dataset/sounds"
-	"consilium/internal/train"
 )
 
-// coughs measures how well the finding Cough tells coughs from environmental sounds.
+// coughs measures how well the finding Cough tells coughs from environmental sounds, and what COVID leaves in them.
 func coughs(ctx context.Context, e Env) ([]Figure, error) {
 	if e.Data == "" {
 		return nil, &ErrNoData{"cough"}
@@ -45,5 +44,9 @@ func coughs(ctx context.Context, e Env) ([]Figure, error) {
 			}
 		}
 	}
-	return timed(start, []Figure{{Name: "cough", Metric: "auroc-cough", Value: train.AUROC(scores, truth), Floor: 0.5, N: len(scores)}}), nil
+	channels, err := covid(ctx, e)
+	if err != nil {
+		return nil, err
+	}
+	return timed(start, append([]Figure{auroc("cough", "auroc-cough", scores, truth, 0.5)}, channels...)), nil
 }

@@ -66,13 +66,21 @@ type digitStudies struct {
 	known    map[string]*analysis.Features
 }
 
-func newDigitStudies(ctx context.Context, m Models) (*digitStudies, error) {
+// explained returns the fusion as one that explains its results.
+func explained(m Models) (explainer, error) {
 	x, ok := m.Fuser.(explainer)
 	if !ok {
-		return nil, fmt.Errorf("measure triples: the fuser %T does not explain its answers", m.Fuser)
+		return nil, fmt.Errorf("the fuser %T does not explain its results", m.Fuser)
+	}
+	return x, nil
+}
+
+func newDigitStudies(ctx context.Context, m Models) (*digitStudies, error) {
+	x, err := explained(m)
+	if err != nil {
+		return nil, err
 	}
 	s := &digitStudies{models: m, explain: x, known: map[string]*analysis.Features{}}
-	var err error
 	s.question, err = first(m.Text.EncodeText(ctx, []string{digitQuestion}, true))
 	return s, err
 }

@@ -36,6 +36,8 @@ func easyVQA(ctx context.Context, e Env) ([]Figure, error) {
 	prior := questionPrior(train.Questions)
 	floor, floorOpen := tally{}, tally{}
 	seen, seenOpen, blankSeen, noImage := tally{}, tally{}, tally{}, tally{}
+	var confidence []float64
+	var right []bool
 	questions := map[string]*analysis.Features{}
 	images := map[int]*analysis.Features{}
 	for i, q := range test.Questions {
@@ -57,22 +59,23 @@ func easyVQA(ctx context.Context, e Env) ([]Figure, error) {
 			}
 			images[q.Image] = f[0]
 		}
-		answer := func(image *analysis.Features) (string, error) {
+		answer := func(image *analysis.Features) (analysis.Candidate, error) {
 			r, err := e.Models.Fuser.Fuse(ctx, &analysis.FuseRequest{Task: analysis.Question, Question: questions[q.Text], Image: image, Candidates: 1})
 			if err != nil {
-				return "", fmt.Errorf("answer question %d: %w", i, err)
+				return analysis.Candidate{}, fmt.Errorf("answer question %d: %w", i, err)
 			}
-			return r.Answers[0].Text, nil
+			return r.Answers[0], nil
 		}
 		open := q.Answer != "yes" && q.Answer != "no"
 		got, err := answer(images[q.Image])
 		if err != nil {
 			return nil, err
 		}
-		seen.count(got == q.Answer)
+		seen.count(got.Text == q.Answer)
+		confidence, right = append(confidence, got.Probability), append(right, got.Text == q.Answer)
 		floor.count(prior[q.Text] == q.Answer)
 		if open {
-			seenOpen.count(got == q.Answer)
+			seenOpen.count(got.Text == q.Answer)
 			floorOpen.count(prior[q.Text] == q.Answer)
 		}
 		// What does not look at the picture depends on the question alone: a tenth of the cases tells enough.
@@ -82,7 +85,7 @@ func easyVQA(ctx context.Context, e Env) ([]Figure, error) {
 				if err != nil {
 					return nil, err
 				}
-				t.count(got == q.Answer)
+				t.count(got.Text == q.Answer)
 			}
 		}
 		if (i+1)%2000 == 0 {
@@ -93,6 +96,7 @@ func easyVQA(ctx context.Context, e Env) ([]Figure, error) {
 		{Name: "easy-vqa", Metric: "accuracy", Value: seen.share(), Floor: floor.share(), N: seen.n},
 		{Name: "easy-vqa", Metric: "accuracy-not-yes-no", Value: seenOpen.share(), Floor: floorOpen.share(), N: seenOpen.n},
 		{Name: "easy-vqa", Metric: "accuracy-blank-image", Value: blankSeen.share(), Floor: floor.share(), N: blankSeen.n},
+		{Name: "easy-vqa", Metric: "ece", Value: calibrationError(confidence, right, 15), N: len(right)},
 		{Name: "easy-vqa", Metric: "accuracy-no-image", Value: noImage.share(), Floor: floor.share(), N: noImage.n},
 	}), nil
 }

@@ -48,12 +48,13 @@ type Measurement struct {
 
 // Measurements are all that there are, in the order of the report.
 var Measurements = []Measurement{
-	{"easy-vqa", "Questions about pictures, the official test split. Floor: the most frequent training answer to the same question, without the picture.", easyVQA},
+	{"easy-vqa", "Questions about pictures, the official test split. Floor: the most frequent training answer to the same question, without the picture; the expected calibration error (15 bins, smaller is better) has none.", easyVQA},
 	{"digits-audio", "Spoken digits. Floor: always the same digit.", digitsAudio},
 	{"digits", "Audio-visual-text digits: a note (the word), a handwritten digit (the last fifth of scikit-learn's 1,797) and a spoken digit (FSDD, test split; the audio encoder has heard these five speakers, not these recordings), with two of the three parts, drawn at random, corrupted by noise, blank or cut at strengths s1 to s5; s0 is whole. Each rule weighs the same heads, the answers of each modality alone; \"fused\" is the platform's answer, decoded from all modalities under the gate's weights; \"one-wrong\" and \"two-wrong\" show whole content of other digits. Floor: the modality that is best in hindsight; of that, the most frequent digit; of a weight, a third.", digits},
 	{"retrieval", "Whole triples of the same test pictures and recordings: whether the nearest thing of the other modality shows the same digit. The unseen voice is that of ten Asterisk recordings, which no model was trained on. Floor: chance.", retrieval},
-	{"cough", "Cough against environmental sounds, the test split. Floor: chance.", coughs},
-	{"findings", "Chest radiographs of NIH ChestX-ray14, the test split by patient; labels are text-mined, and every film with a finding here carries the label Pneumonia, so a label is told from films without any finding as much as from other findings. Floor: chance.", findings},
+	{"cough", "Cough against environmental sounds, the test split; and, as a measurement of the data only, COVID from the cough within each recording channel, by a logistic regression on the pooled vectors of the training split, its penalty chosen on the validation split. Floor: chance.", coughs},
+	{"chest", "Pneumonia against No Finding on radiographs of NIH ChestX-ray14, the test split by patient: the radiograph, the record (age, sex, view) and both. This is an easier question than pneumonia against everything else, and the labels are text-mined. Floor: chance; of both, the radiograph alone.", chest},
+	{"findings", "Each label on the same films, from the radiograph. Every film with a finding here carries the label Pneumonia, so a label is told from films without any finding as much as from other findings; a label on few films has a wide interval. Floor: chance; of the expected calibration error (10 bins, all labels together, smaller is better), what always saying each label's training share has.", findings},
 	{"vqa-rad", "VQA-RAD, questions about radiographs, CT and MR images, on the test images of a split that shares none: 175 questions on 15 images, so that a figure is uncertain by ten points and more. \"closed\" is yes or no or a choice that the question gives; an answer is right if it is the reference's text. \"question-only\" is the larger of two blind methods on the test itself, the training answer to the nearest question and a classifier of the question; its floor is the most frequent answer. \"official-leaking\" is the published split, of which every test image is a training image too.", vqaRAD},
 }
 
@@ -92,9 +93,9 @@ func timed(start time.Time, figures []Figure) []Figure {
 
 // Table writes the figures as aligned text.
 func Table(w io.Writer, figures []Figure) {
-	fmt.Fprintf(w, "%-14s %-30s %8s %8s %7s %8s\n", "name", "metric", "value", "floor", "n", "seconds")
+	fmt.Fprintf(w, "%-14s %-30s %8s %-15s %8s %7s %8s\n", "name", "metric", "value", "95 % interval", "floor", "n", "seconds")
 	for _, f := range figures {
-		fmt.Fprintf(w, "%-14s %-30s %8.4f %8.4f %7d %8.1f\n", f.Name, f.Metric, f.Value, f.Floor, f.N, f.Seconds)
+		fmt.Fprintf(w, "%-14s %-30s %8.4f %-15s %8.4f %7d %8.1f\n", f.Name, f.Metric, f.Value, f.interval(), f.Floor, f.N, f.Seconds)
 	}
 }
 
@@ -108,10 +109,10 @@ func Markdown(w io.Writer, figures []Figure) {
 				continue
 			}
 			if !wrote {
-				fmt.Fprintf(w, "\n## %s\n\n%s\n\n| metric | value | floor | cases |\n| --- | ---: | ---: | ---: |\n", m.Name, m.About)
+				fmt.Fprintf(w, "\n## %s\n\n%s\n\n| metric | value | 95 %% interval | floor | cases |\n| --- | ---: | :---: | ---: | ---: |\n", m.Name, m.About)
 				wrote = true
 			}
-			fmt.Fprintf(w, "| %s | %.4f | %.4f | %d |\n", f.Metric, f.Value, f.Floor, f.N)
+			fmt.Fprintf(w, "| %s | %.4f | %s | %.4f | %d |\n", f.Metric, f.Value, f.interval(), f.Floor, f.N)
 		}
 	}
 }

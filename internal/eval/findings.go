@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,63 +14,131 @@ import (
 	"consilium/internal/train"
 )
 
-// findings measures the chest labels with and without the record beside the radiograph.
-func findings(ctx context.Context, e Env) ([]Figure, error) {
+// pneumonia is the label that chest measures.
+const pneumonia = "Pneumonia"
+
+// filmFeatures are the test films as the encoders see them.
+type filmFeatures struct {
+	film        dataset.Radiograph
+	image, text *analysis.Features
+}
+
+// testFilms encodes the test split and returns it with the share of each label among the training films.
+func testFilms(ctx context.Context, e Env, name string) ([]filmFeatures, func(label string) float64, error) {
 	if e.Data == "" {
-		return nil, &ErrNoData{"findings"}
+		return nil, nil, &ErrNoData{name}
 	}
-	start := time.Now()
 	splits, err := dataset.ReadChest(e.Data)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	films := splits["test"]
-	scores, truth := map[string][]float64{}, map[string][]bool{}
-	var labels []string
-	for _, film := range films {
+	var films []filmFeatures
+	for _, film := range splits["test"] {
 		b, err := os.ReadFile(film.Path)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		image, err := e.Models.Vision.EncodeImage(ctx, [][]byte{b})
 		if err != nil {
-			return nil, fmt.Errorf("encode %s: %w", film.Path, err)
+			return nil, nil, fmt.Errorf("encode %s: %w", film.Path, err)
 		}
 		text, err := e.Models.Text.EncodeText(ctx, []string{film.Record()}, false)
 		if err != nil {
-			return nil, fmt.Errorf("encode the record of %s: %w", film.ID, err)
+			return nil, nil, fmt.Errorf("encode the record of %s: %w", film.ID, err)
 		}
-		for suffix, request := range map[string]*analysis.FuseRequest{
-			"":       {Task: analysis.Report, Image: image[0]},
-			"-fused": {Task: analysis.Report, Image: image[0], Text: text[0]},
-		} {
-			r, err := e.Models.Fuser.Fuse(ctx, request)
-			if err != nil {
-				return nil, fmt.Errorf("findings of %s: %w", film.ID, err)
+		films = append(films, filmFeatures{film, image[0], text[0]})
+	}
+	if len(films) == 0 {
+		return nil, nil, fmt.Errorf("measure %s: there are no test films", name)
+	}
+	share := func(label string) float64 {
+		n := 0
+		for _, r := range splits["train"] {
+			if r.Has(label) {
+				n++
 			}
-			for _, f := range r.Findings {
-				key := f.Label + suffix
-				if scores[key] == nil && suffix == "" {
-					labels = append(labels, f.Label)
-				}
-				scores[key] = append(scores[key], f.Probability)
-				truth[key] = append(truth[key], film.Has(f.Label))
+		}
+		return float64(n) / float64(max(1, len(splits["train"])))
+	}
+	return films, share, nil
+}
+
+// findings measures each label from the radiograph.
+func findings(ctx context.Context, e Env) ([]Figure, error) {
+	start := time.Now()
+	films, share, err := testFilms(ctx, e, "findings")
+	if err != nil {
+		return nil, err
+	}
+	scores, truth := map[string][]float64{}, map[string][]bool{}
+	var labels []string
+	for _, f := range films {
+		r, err := e.Models.Fuser.Fuse(ctx, &analysis.FuseRequest{Task: analysis.Report, Image: f.image})
+		if err != nil {
+			return nil, fmt.Errorf("findings of %s: %w", f.film.ID, err)
+		}
+		for _, finding := range r.Findings {
+			if !slices.Contains(labels, finding.Label) {
+				labels = append(labels, finding.Label)
 			}
+			scores[finding.Label] = append(scores[finding.Label], finding.Probability)
+			truth[finding.Label] = append(truth[finding.Label], f.film.Has(finding.Label))
 		}
 	}
 	var figures []Figure
-	mean, n := 0.0, 0
+	var all, prior []float64
+	var present []bool
+	mean := 0.0
 	for _, label := range labels {
-		value := train.AUROC(scores[label], truth[label])
-		if math.IsNaN(value) {
+		for range films {
+			prior = append(prior, share(label))
+		}
+		all, present = append(all, scores[label]...), append(present, truth[label]...)
+		f := auroc("findings", "auroc-"+strings.ToLower(label), scores[label], truth[label], 0.5)
+		if math.IsNaN(f.Value) {
 			continue // no film, or every film, of the test split carries the label
 		}
-		mean, n = mean+value, n+1
-		figures = append(figures, Figure{Name: "findings", Metric: "auroc-" + strings.ToLower(label), Value: value, Floor: 0.5, N: len(films)})
+		mean += f.Value
+		figures = append(figures, f)
 	}
-	fused := train.AUROC(scores["Pneumonia-fused"], truth["Pneumonia-fused"])
 	figures = append(figures,
-		Figure{Name: "findings", Metric: "auroc-pneumonia-fused", Value: fused, Floor: 0.5, N: len(films)},
-		Figure{Name: "findings", Metric: "auroc-mean", Value: mean / float64(max(1, n)), Floor: 0.5, N: len(films)})
+		Figure{Name: "findings", Metric: "auroc-mean", Value: mean / float64(max(1, len(figures))), Floor: 0.5, N: len(films)},
+		Figure{Name: "findings", Metric: "ece", Value: calibrationError(all, present, 10), Floor: calibrationError(prior, present, 10), N: len(all)})
 	return timed(start, figures), nil
+}
+
+// chest measures pneumonia from the radiograph, from the record and from both.
+func chest(ctx context.Context, e Env) ([]Figure, error) {
+	start := time.Now()
+	x, err := explained(e.Models)
+	if err != nil {
+		return nil, err
+	}
+	films, _, err := testFilms(ctx, e, "chest")
+	if err != nil {
+		return nil, err
+	}
+	var fused, image, record []float64
+	var truth []bool
+	for _, f := range films {
+		truth = append(truth, f.film.Has(pneumonia))
+		both, err := x.Explain(ctx, &analysis.FuseRequest{Task: analysis.Report, Image: f.image, Text: f.text})
+		if err != nil {
+			return nil, fmt.Errorf("findings of %s: %w", f.film.ID, err)
+		}
+		alone, err := x.Explain(ctx, &analysis.FuseRequest{Task: analysis.Report, Image: f.image})
+		if err != nil {
+			return nil, fmt.Errorf("findings of %s: %w", f.film.ID, err)
+		}
+		i := slices.Index(both.Answers, pneumonia)
+		if i < 0 {
+			return nil, fmt.Errorf("measure chest: the fusion does not judge %s", pneumonia)
+		}
+		fused, image, record = append(fused, both.Fused[i]), append(image, alone.Fused[i]), append(record, both.Alone[analysis.Text][i])
+	}
+	return timed(start, []Figure{
+		auroc("chest", "auroc-pneumonia-fused", fused, truth, train.AUROC(image, truth)),
+		auroc("chest", "auroc-pneumonia-image", image, truth, 0.5),
+		auroc("chest", "auroc-pneumonia-record", record, truth, 0.5),
+	}), nil
 }

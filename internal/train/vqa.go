@@ -2,8 +2,10 @@ package train
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 
 	"consilium/internal/model/fusion"
 	"consilium/internal/tensor"
@@ -19,6 +21,7 @@ type VQAOptions struct {
 
 // vqaSettings are the recipe's keys besides those that all recipes have.
 type vqaSettings struct {
+	Start       string  `recipe:"start"`
 	VisualBatch int     `recipe:"visual_batch"`
 	MixedBatch  int     `recipe:"mixed_batch"`
 	FilmBatch   int     `recipe:"film_batch"`
@@ -109,11 +112,40 @@ type pairBatch struct {
 	captions       []int
 }
 
-func (t *vqaTask) Random(seed uint64) *rand.PCG               { return rand.NewPCG(seed, 2) }
-func (t *vqaTask) Pretrained() (map[string]tensor.Raw, error) { return nil, nil }
-func (t *vqaTask) EpochLength() int                           { return 0 }
-func (t *vqaTask) Shuffle(*rand.Rand)                         {}
-func (t *vqaTask) Metadata() map[string]string                { return t.config.Metadata() }
+func (t *vqaTask) Random(seed uint64) *rand.PCG { return rand.NewPCG(seed, 2) }
+
+// Pretrained reads the weights that the recipe starts from; they are of the same answers and findings.
+func (t *vqaTask) Pretrained() (map[string]tensor.Raw, error) {
+	if t.settings.Start == "none" {
+		return nil, nil
+	}
+	raw, metadata, err := tensor.ReadSafetensors(t.settings.Start)
+	if err != nil {
+		return nil, fmt.Errorf("start: %w", err)
+	}
+	var c fusion.Config
+	if err := json.Unmarshal([]byte(metadata[fusion.ConfigKey]), &c); err != nil {
+		return nil, fmt.Errorf("start = %s: read its config: %w", t.settings.Start, err)
+	}
+	if !slices.Equal(c.Answers, t.config.Answers) {
+		return nil, fmt.Errorf("start = %s knows the answers %v, the recipe trains %v", t.settings.Start, c.Answers, t.config.Answers)
+	}
+	if here, there := labels(t.config.Findings), labels(c.Findings); !slices.Equal(here, there) {
+		return nil, fmt.Errorf("start = %s knows the findings %v, the recipe trains %v", t.settings.Start, there, here)
+	}
+	return raw, nil
+}
+
+func labels(findings []fusion.Label) (names []string) {
+	for _, f := range findings {
+		names = append(names, f.Name)
+	}
+	return names
+}
+
+func (t *vqaTask) EpochLength() int            { return 0 }
+func (t *vqaTask) Shuffle(*rand.Rand)          {}
+func (t *vqaTask) Metadata() map[string]string { return t.config.Metadata() }
 
 func (t *vqaTask) Build(a *tensor.Arena, p *tensor.Params) { t.model = fusion.New(a, p, t.config) }
 

@@ -8,37 +8,48 @@ import (
 	"consilium/internal/tensor"
 )
 
-// Explanation is what an answer is made of, for whoever measures the gate.
+// Explanation is what an answer or a report is made of, for whoever measures the gate.
 type Explanation struct {
-	Answers []string  // the vocabulary, in the order of every distribution
-	Fused   []float64 // the probability of each answer, from all modalities
-	// Alone has, for each modality that is present, the probability of each answer from that modality alone.
+	Answers []string  // the vocabulary, or the labels of the findings, in the order of every distribution
+	Fused   []float64 // the probability of each, from all modalities, as in the result
+	// Alone has, for each modality that is present, the same from that modality alone, not calibrated.
 	Alone   map[analysis.Modality][]float64
 	Weights map[analysis.Modality]float64 // of the gate
 }
 
-// Explain answers a question as Fuse does and returns what the answer is made of. Errors are those of Fuse.
+// Explain fuses as Fuse does and returns what the result is made of. Errors are those of Fuse.
 func (s *Service) Explain(ctx context.Context, r *analysis.FuseRequest) (*Explanation, error) {
-	if r.Task != analysis.Question {
-		return nil, analysis.Invalid("task", "want a question, found %q", r.Task)
-	}
 	if err := s.check(r); err != nil {
 		return nil, err
 	}
 	e := &Explanation{Answers: s.config.Answers, Alone: map[analysis.Modality][]float64{}, Weights: map[analysis.Modality]float64{}}
+	probability := func(a *tensor.Arena, logits tensor.T) tensor.T { return a.Softmax(logits, 1) }
+	if r.Task == analysis.Report {
+		e.Answers = nil
+		for _, l := range s.config.Findings {
+			e.Answers = append(e.Answers, l.Name)
+		}
+		probability = (*tensor.Arena).Sigmoid
+	}
 	err := s.engine.Do(ctx, func(a *tensor.Arena) error {
 		out := s.model.Forward(a, s.batch(a, r))
-		e.Fused = widened(a.Float32s(a.Softmax(out.Logits, 1)))
+		if r.Task == analysis.Question {
+			e.Fused = widened(s.probabilities(a, out.Logits))
+		} else {
+			for i, logit := range a.Float32s(out.Logits) {
+				e.Fused = append(e.Fused, s.config.Findings[i].Probability(float64(logit)))
+			}
+		}
 		weights, present := a.Float32s(out.Weights), a.Float32s(out.Present)
 		for i, m := range analysis.Modalities {
 			if present[i] == 1 {
-				e.Alone[m], e.Weights[m] = widened(a.Float32s(a.Softmax(out.Alone[i], 1))), float64(weights[i])
+				e.Alone[m], e.Weights[m] = widened(a.Float32s(probability(a, out.Alone[i]))), float64(weights[i])
 			}
 		}
 		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("explain an answer: %w", err)
+		return nil, fmt.Errorf("explain a result: %w", err)
 	}
 	return e, nil
 }

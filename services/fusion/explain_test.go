@@ -2,6 +2,7 @@ package fusion
 
 import (
 	"math"
+	"slices"
 	"testing"
 
 	"consilium/internal/analysis"
@@ -45,7 +46,16 @@ func TestExplainAgreesWithFuse(t *testing.T) {
 			t.Errorf("%s: sum %v, entropy %v, weight %v; the result has %+v", m.Modality, sum, entropy, e.Weights[m.Modality], m)
 		}
 	}
-	if _, err := s.Explain(t.Context(), &analysis.FuseRequest{Task: analysis.Report, Text: r.Question}); analysis.CodeOf(err) != analysis.InvalidArgument {
-		t.Errorf("a report: %v", err)
+	report := &analysis.FuseRequest{Task: analysis.Report, Text: r.Question, Audio: r.Audio}
+	if e, err = s.Explain(t.Context(), report); err != nil {
+		t.Fatal(err)
+	}
+	if result, err = s.Fuse(t.Context(), report); err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range result.Findings {
+		if i := slices.Index(e.Answers, f.Label); i < 0 || math.Abs(e.Fused[i]-f.Probability) > 1e-5 {
+			t.Errorf("finding %+v is not in the explanation %+v", f, e)
+		}
 	}
 }

@@ -60,8 +60,8 @@ func (l Label) Probability(logit float64) float64 {
 	return 1 / (1 + math.Exp(-(l.Scale*logit + l.Shift)))
 }
 
-// configKey is where the weights' file keeps the Config.
-const configKey = "config"
+// ConfigKey is where the weights' file keeps the Config.
+const ConfigKey = "config"
 
 // Metadata returns the config as metadata of a weights' file.
 func (c Config) Metadata() map[string]string {
@@ -69,17 +69,17 @@ func (c Config) Metadata() map[string]string {
 	if err != nil {
 		panic(err) // a Config holds nothing that JSON cannot
 	}
-	return map[string]string{configKey: string(b)}
+	return map[string]string{ConfigKey: string(b)}
 }
 
 // ParseConfig reads the metadata of a weights' file.
 func ParseConfig(metadata map[string]string) (Config, error) {
 	var c Config
-	if err := json.Unmarshal([]byte(metadata[configKey]), &c); err != nil {
+	if err := json.Unmarshal([]byte(metadata[ConfigKey]), &c); err != nil {
 		return c, fmt.Errorf("read the fusion's config: %w", err)
 	}
 	if c.Dim <= 0 || c.Heads <= 0 || c.Dim%c.Heads != 0 || c.Depth <= 0 || c.Grid <= 0 || len(c.Answers) == 0 {
-		return c, fmt.Errorf("read the fusion's config: impossible sizes in %s", metadata[configKey])
+		return c, fmt.Errorf("read the fusion's config: impossible sizes in %s", metadata[ConfigKey])
 	}
 	if c.Temperature <= 0 {
 		return c, fmt.Errorf("read the fusion's config: temperature %v, want more than 0", c.Temperature)
