@@ -101,7 +101,7 @@ func Table(w io.Writer, figures []Figure) {
 
 // Markdown writes docs/results.md.
 func Markdown(w io.Writer, figures []Figure) {
-	fmt.Fprint(w, "# Results\n\nWritten by `bin/consilium eval`; do not edit. No test case was seen in training or in choosing anything.\n")
+	fmt.Fprint(w, "# Results\n\nWritten by `bin/consilium eval`; do not edit. No test case was trained or tuned on.\n")
 	for _, m := range Measurements {
 		wrote := false
 		for _, f := range figures {
