@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"consilium/internal/model/fusion"
@@ -36,15 +37,33 @@ func fakeVQA(settings vqaSettings) *vqaTask {
 	}
 	d.valFilms, d.coughs, d.others = d.films, []int{0, 2}, []int{1, 3}
 	d.pictures, d.sounds = []int{0, 3, 8, 9}, []int{0, 1, 2, 3}
-	d.findings = []fusion.Label{{Name: "Edema", Modality: "image", Threshold: 0.5}, {Name: cough, Modality: "audio", Threshold: 0.5}}
+	d.findings = []fusion.Label{{Name: "Edema", Modality: "image", Scale: 1, Threshold: 0.5}, {Name: cough, Modality: "audio", Scale: 1, Threshold: 0.5}}
 	return &vqaTask{settings: settings, data: d, config: fusion.Config{
 		Dim: settings.Dim, Heads: settings.Heads, Depth: settings.Depth, ContrastDim: settings.ContrastDim, Grid: 7,
-		TextDim: 5, ImageDim: 6, AudioDim: 4, Answers: d.answers, Findings: d.findings,
+		TextDim: 5, ImageDim: 6, AudioDim: 4, Answers: d.answers, Temperature: 1, Findings: d.findings,
 	}}
 }
 
 // runFakeVQA trains on the fake set by the vqa recipe with overrides and returns the losses and the weights.
 func runFakeVQA(t *testing.T, overrides ...string) ([]float64, map[string]tensor.Raw) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "w")
+	losses, err := fakeVQATo(t, path, overrides...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, metadata, err := tensor.ReadSafetensors(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c, err := fusion.ParseConfig(metadata); err != nil || !slices.Equal(c.Answers, []string{"red", "blue", "dog", "zero"}) {
+		t.Errorf("config %+v, %v", c, err)
+	}
+	return losses, raw
+}
+
+// fakeVQATo does it and writes the weights to path.
+func fakeVQATo(t *testing.T, path string, overrides ...string) (losses []float64, err error) {
 	t.Helper()
 	r, err := ReadRecipe("vqa", append([]string{"steps=24", "warmup=4", "rate=3e-3", "dim=24", "heads=3", "contrast_dim=8",
 		"visual_batch=8", "mixed_batch=8", "film_batch=4", "triple_batch=0"}, overrides...))
@@ -58,19 +77,40 @@ func runFakeVQA(t *testing.T, overrides ...string) ([]float64, map[string]tensor
 	}
 	engine := tensor.NewEngine(tensor.Options{Device: tensor.CPU, Threads: 1, Grad: true})
 	defer engine.Close()
-	var losses []float64
-	env := Env{Out: filepath.Join(t.TempDir(), "w"), Log: io.Discard, onStep: func(_ int, loss float64) { losses = append(losses, loss) }}
-	if err := fit(t.Context(), r, s, fakeVQA(v), env, engine); err != nil {
+	env := Env{Out: path, Log: io.Discard, onStep: func(_ int, loss float64) { losses = append(losses, loss) }}
+	return losses, fit(t.Context(), r, s, fakeVQA(v), env, engine)
+}
+
+func TestVQAGoesOnFromWeights(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "w")
+	if _, err := fakeVQATo(t, path, "average=0"); err != nil {
 		t.Fatal(err)
 	}
-	raw, metadata, err := tensor.ReadSafetensors(env.Out)
-	if err != nil {
-		t.Fatal(err)
+	anew, _ := runFakeVQA(t)
+	on, _ := runFakeVQA(t, "start="+path)
+	if mean(on[:4]) >= 0.9*mean(anew[:4]) {
+		t.Errorf("the first losses are %v from trained weights, %v from random ones", on[:4], anew[:4])
 	}
-	if c, err := fusion.ParseConfig(metadata); err != nil || !slices.Equal(c.Answers, []string{"red", "blue", "dog", "zero"}) {
-		t.Errorf("config %+v, %v", c, err)
+	for name, c := range map[string]struct {
+		change func(c *fusion.Config)
+		want   string
+	}{
+		"answers":  {func(c *fusion.Config) { c.Answers = []string{"red"} }, "knows the answers [red]"},
+		"findings": {func(c *fusion.Config) { c.Findings = c.Findings[:1] }, "knows the findings [Edema]"},
+	} {
+		config := fakeVQA(vqaSettings{Dim: 24, Heads: 3, Depth: 2, ContrastDim: 8}).config
+		c.change(&config)
+		other := filepath.Join(t.TempDir(), "other")
+		if err := tensor.WriteSafetensors(other, nil, config.Metadata()); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := fakeVQATo(t, filepath.Join(t.TempDir(), "w"), "start="+other); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("other %s: %v, want %q", name, err, c.want)
+		}
 	}
-	return losses, raw
+	if _, err := fakeVQATo(t, filepath.Join(t.TempDir(), "w"), "start=/nowhere"); err == nil || !strings.Contains(err.Error(), "/nowhere") {
+		t.Errorf("no such file: %v", err)
+	}
 }
 
 func TestVQARecipe(t *testing.T) {
