@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"consilium/internal/model/fusion"
 	"consilium/internal/tensor"
 )
 
@@ -193,5 +194,20 @@ func TestAverage(t *testing.T) {
 	})
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestThresholdNeedsCases chooses a threshold with enough positive cases only.
+func TestThresholdNeedsCases(t *testing.T) {
+	for positives, chosen := range map[int]bool{minChosen - 1: false, minChosen: true} {
+		var logits []float64
+		var truth []bool
+		for i := range 100 {
+			logits, truth = append(logits, float64(i)/10-9), append(truth, i >= 100-positives)
+		}
+		var l fusion.Label
+		if calibrate(&l, logits, truth); (l.Threshold != 0.5) != chosen {
+			t.Errorf("%d positive cases: threshold %v", positives, l.Threshold)
+		}
 	}
 }

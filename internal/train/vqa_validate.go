@@ -115,8 +115,14 @@ func calibrate(label *fusion.Label, logits []float64, truth []bool) {
 	for i, x := range logits {
 		probabilities[i] = label.Probability(x)
 	}
-	label.Threshold = bestF1(probabilities, truth)
+	label.Threshold = 0.5
+	if positives := len(slices.DeleteFunc(slices.Clone(truth), func(t bool) bool { return !t })); positives >= minChosen {
+		label.Threshold = bestF1(probabilities, truth)
+	}
 }
+
+// minChosen is how many positive cases it takes to choose a threshold; with fewer it is one half.
+const minChosen = 6
 
 // AUROC is the probability that a positive case scores higher than a negative one, ties counting half (Hanley and
 // McNeil 1982). It is NaN if one of the classes is empty.
