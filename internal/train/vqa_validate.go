@@ -121,7 +121,8 @@ func calibrate(label *fusion.Label, logits []float64, truth []bool) {
 	}
 }
 
-// minChosen is how many positive cases it takes to choose a threshold; with fewer it is one half.
+// minChosen is how many positive cases it takes to choose a threshold; with fewer it is one half. A film counts
+// twice, with and without its record.
 const minChosen = 6
 
 // AUROC is the probability that a positive case scores higher than a negative one, ties counting half (Hanley and
