@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 
 	"consilium/internal/eval"
+	"consilium/internal/serve"
+	"consilium/services/fusion"
 )
 
 // results is what `consilium eval` without names regenerates.
@@ -42,14 +44,18 @@ var evalCommand = command{
 				env.EasyVQATest = *data
 			}
 		}
-		m, closeAll, err := models(*device)
+		var config fusion.Config
+		if err := serve.Load(getenv, &config); err != nil {
+			return err
+		}
+		m, closeAll, err := models(*device, config)
 		if err != nil {
 			return err
 		}
 		defer closeAll()
 		env.Models = m
 		var figures []eval.Figure
-		complete := *data == "" && len(flags.Args()) == 0
+		complete := *data == "" && len(flags.Args()) == 0 && config == fusion.Config{}
 		for _, c := range chosen {
 			fmt.Fprintf(stderr, "measuring %s\n", c.Name)
 			measured, err := c.Run(ctx, env)

@@ -127,13 +127,14 @@ func encoders(device string) (m eval.Models, closeAll func(), err error) {
 	return eval.Models{Text: text, Vision: vision, Audio: audio}, closeAll, nil
 }
 
-// models starts the encoders and the fusion in this process.
-func models(device string) (m eval.Models, closeAll func(), err error) {
+// models starts the encoders and the fusion, which is told its settings, in this process.
+func models(device string, config fusion.Config) (m eval.Models, closeAll func(), err error) {
 	m, closeEncoders, err := encoders(device)
 	if err != nil {
 		return m, nil, err
 	}
-	f, err := fusion.New(fusion.Config{Device: device})
+	config.Device = device
+	f, err := fusion.New(config)
 	if err != nil {
 		closeEncoders()
 		return m, nil, err

@@ -24,12 +24,14 @@ func main() {
 }
 
 func run(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) error {
+	var config fusion.Config
 	process := wire.Process{
 		Name: "fusion", Listen: "127.0.0.1:8084",
-		Args: args, Getenv: getenv, Stdout: stdout, Stderr: stderr,
+		Args: args, Getenv: getenv, Stdout: stdout, Stderr: stderr, Own: &config,
 	}
 	open := func(s wire.Settings) (*fusion.Service, error) {
-		return fusion.New(fusion.Config{Device: s.Device})
+		config.Device = s.Device
+		return fusion.New(config)
 	}
 	return wire.Run(ctx, process, open, func(s *fusion.Service, info wire.ModelInfo) http.Handler {
 		return wire.NewFusionServer(s, info)

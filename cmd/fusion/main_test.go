@@ -1,7 +1,9 @@
 package main
 
 import (
+	"io"
 	"math/rand/v2"
+	"strings"
 	"testing"
 
 	"consilium/internal/analysis"
@@ -61,4 +63,15 @@ func TestProgram(t *testing.T) {
 		"too many tokens":      {Task: analysis.Report, Text: features(analysis.Text, 384, 2000, 384)},
 		"swapped":              {Task: analysis.Report, Text: audio},
 	})
+}
+
+// TestProgramNamesEveryMistake has one setting of every service wrong and one of the fusion's own.
+func TestProgramNamesEveryMistake(t *testing.T) {
+	settings := map[string]string{"CONSILIUM_DEVICE": "abacus", "CONSILIUM_FUSION_GATE": "entropy"}
+	err := run(t.Context(), nil, func(name string) string { return settings[name] }, io.Discard, io.Discard)
+	for _, want := range []string{"CONSILIUM_DEVICE: want cpu", "CONSILIUM_FUSION_GATE: want learned or entropy-share"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %q", err, want)
+		}
+	}
 }

@@ -36,8 +36,11 @@ var models = []model{
 		}, func(s *audioencoder.Service, info wire.ModelInfo) http.Handler { return wire.NewAudioServer(s, info) })
 	}},
 	{"fusion", "CONSILIUM_FUSION_URL", func(ctx context.Context, p wire.Process) error {
+		var config fusion.Config
+		p.Own = &config
 		return wire.Run(ctx, p, func(s wire.Settings) (*fusion.Service, error) {
-			return fusion.New(fusion.Config{Device: s.Device})
+			config.Device = s.Device
+			return fusion.New(config)
 		}, func(s *fusion.Service, info wire.ModelInfo) http.Handler { return wire.NewFusionServer(s, info) })
 	}},
 }

@@ -8,6 +8,7 @@ import (
 
 	"consilium/internal/serve"
 	"consilium/internal/wire"
+	"consilium/services/fusion"
 )
 
 // Settings are what a platform on one machine can be told.
@@ -20,6 +21,8 @@ type Settings struct {
 	// PostgresURL and RedisURL are the servers to use; without one a private server is started below State.
 	PostgresURL string `env:"POSTGRES_URL"`
 	RedisURL    string `env:"REDIS_URL"`
+	// Fusion is read here only so that its mistakes are named with the others, before anything starts.
+	Fusion fusion.Config
 }
 
 // DefaultListen is where the public interface listens if no setting says otherwise.

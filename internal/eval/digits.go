@@ -13,7 +13,7 @@ import (
 	"consilium/internal/analysis"
 	"consilium/internal/dataset/triples"
 	"consilium/internal/weights"
-	fusion "consilium/services/fusion"
+	"consilium/services/fusion"
 )
 
 // digitQuestion is what is asked about every triple.

@@ -3,18 +3,19 @@ package eval
 import (
 	"consilium/internal/analysis"
 	"consilium/internal/dataset/triples"
-	fusion "consilium/services/fusion"
+	net "consilium/internal/model/fusion"
+	"consilium/services/fusion"
 )
 
 // digitTally counts the answers to triples that are shown in one way.
 type digitTally struct {
 	n      int
-	byRule map[string]*tally
+	byRule [net.Rules]tally
 	fused  tally
 	oracle tally // what the first part that is whole answers alone
 	alone  map[analysis.Modality]*tally
 	digits map[int]int
-	// The gate's weights of parts that are corrupted and of parts that are whole.
+	// The weights, by the rule in force, of parts that are corrupted and of parts that are whole.
 	corrupted, whole mean
 }
 
@@ -29,11 +30,7 @@ func (m *mean) add(v float64) { m.sum, m.n = m.sum+v, m.n+1 }
 func (m *mean) value() float64 { return m.sum / float64(max(1, m.n)) }
 
 func newDigitTally() *digitTally {
-	t := &digitTally{byRule: map[string]*tally{}, alone: map[analysis.Modality]*tally{}, digits: map[int]int{}}
-	for _, r := range rules {
-		t.byRule[r.name] = &tally{}
-	}
-	return t
+	return &digitTally{alone: map[analysis.Modality]*tally{}, digits: map[int]int{}}
 }
 
 // count counts one triple, of which e explains the answer.
@@ -41,8 +38,8 @@ func (t *digitTally) count(x triples.Triple, e *fusion.Explanation) {
 	want := triples.Words[x.Digit]
 	t.n++
 	t.digits[x.Digit]++
-	for _, r := range rules {
-		t.byRule[r.name].count(best(e, mix(e, r.of(e))) == want)
+	for rule, weights := range e.ByRule {
+		t.byRule[rule].count(best(e, mix(e, weights)) == want)
 	}
 	t.fused.count(best(e, e.Fused) == want)
 	known := false
@@ -77,17 +74,17 @@ func (t *digitTally) bestSingle() float64 {
 	return best
 }
 
-// gains are how much more often the gate is right than the best modality and than uniform weights over the same heads;
+// gains are how much more often the learned gate is right than the best modality and than uniform weights over the same heads;
 // and the same for the fused answer, whose decoder reads all modalities together under the gate's weights.
 func (t *digitTally) gains() []Figure {
 	var figures []Figure
 	for _, x := range []struct {
 		suffix string
 		tally  *tally
-	}{{"", t.byRule["gate"]}, {"-fused", &t.fused}} {
+	}{{"", &t.byRule[net.Learned]}, {"-fused", &t.fused}} {
 		figures = append(figures,
 			Figure{Name: "digits", Metric: "gain-over-best-modality" + x.suffix, Value: x.tally.share() - t.bestSingle(), N: t.n},
-			Figure{Name: "digits", Metric: "gain-over-uniform" + x.suffix, Value: x.tally.share() - t.byRule["uniform"].share(), N: t.n})
+			Figure{Name: "digits", Metric: "gain-over-uniform" + x.suffix, Value: x.tally.share() - t.byRule[net.Uniform].share(), N: t.n})
 	}
 	return figures
 }
@@ -106,8 +103,8 @@ func (t *digitTally) figures(name string, isCorrupted bool) []Figure {
 	single := t.bestSingle()
 	add("best-modality", single, float64(frequent)/float64(t.n), t.n)
 	add("fused", t.fused.share(), single, t.n)
-	for _, r := range rules {
-		add(r.name, t.byRule[r.name].share(), single, t.n)
+	for rule := range net.Rules {
+		add(rule.String(), t.byRule[rule].share(), single, t.n)
 	}
 	if isCorrupted {
 		add("oracle", t.oracle.share(), single, t.oracle.n)
@@ -115,4 +112,26 @@ func (t *digitTally) figures(name string, isCorrupted bool) []Figure {
 		add("weight-whole", t.whole.value(), 1.0/triples.Parts, t.whole.n)
 	}
 	return figures
+}
+
+// mix is the weighted mean of what the modalities answer alone.
+func mix(e *fusion.Explanation, weights map[analysis.Modality]float64) []float64 {
+	mixed := make([]float64, len(e.Answers))
+	for _, m := range analysis.Modalities {
+		for i, p := range e.Alone[m] {
+			mixed[i] += weights[m] * p
+		}
+	}
+	return mixed
+}
+
+// best returns the most probable answer.
+func best(e *fusion.Explanation, p []float64) string {
+	at := 0
+	for i, v := range p {
+		if v > p[at] {
+			at = i
+		}
+	}
+	return e.Answers[at]
 }

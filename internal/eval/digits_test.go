@@ -7,19 +7,23 @@ import (
 
 	"consilium/internal/analysis"
 	"consilium/internal/dataset/triples"
-	fusion "consilium/services/fusion"
+	net "consilium/internal/model/fusion"
+	"consilium/services/fusion"
 )
 
 // TestDigitTally counts two triples by hand: the text is right in both, the picture in the first, the sound in none.
 func TestDigitTally(t *testing.T) {
 	answers := []string{"seven", "two", "red"}
+	weights := map[analysis.Modality]float64{analysis.Text: 0.8, analysis.Image: 0.1, analysis.Audio: 0.1}
+	even := map[analysis.Modality]float64{analysis.Text: 1.0 / 3, analysis.Image: 1.0 / 3, analysis.Audio: 1.0 / 3}
 	explained := func(image []float64) *fusion.Explanation {
 		return &fusion.Explanation{
 			Answers: answers, Fused: []float64{0.2, 0.7, 0.1},
 			Alone: map[analysis.Modality][]float64{
 				analysis.Text: {0.2, 0.6, 0.2}, analysis.Image: image, analysis.Audio: {1, 0, 0},
 			},
-			Weights: map[analysis.Modality]float64{analysis.Text: 0.8, analysis.Image: 0.1, analysis.Audio: 0.1},
+			Weights: weights,
+			ByRule:  [net.Rules]map[analysis.Modality]float64{net.Learned: weights, net.Uniform: even},
 		}
 	}
 	x := triples.Triple{Digit: 2, Corrupted: [triples.Parts]bool{false, true, true}}
@@ -31,14 +35,27 @@ func TestDigitTally(t *testing.T) {
 		got[f.Metric] = f.Value
 	}
 	for metric, want := range map[string]float64{
-		"best-modality-s5": 1, "fused-s5": 1, "gate-s5": 1, "uniform-s5": 0.5, "oracle-s5": 1,
-		"softmax-entropy-s5": 0.5, "entropy-share-s5": 1,
+		"best-modality-s5": 1, "fused-s5": 1, "learned-s5": 1, "uniform-s5": 0.5, "oracle-s5": 1,
 		"weight-corrupted-s5": 0.1, "weight-whole-s5": 0.8,
 		"gain-over-best-modality": 0, "gain-over-uniform": 0.5, "gain-over-uniform-fused": 0.5,
 	} {
 		if v, ok := got[metric]; !ok || math.Abs(v-want) > 1e-9 {
 			t.Errorf("%s is %v (%v), want %v", metric, v, ok, want)
 		}
+	}
+}
+
+func TestMix(t *testing.T) {
+	e := &fusion.Explanation{
+		Answers: []string{"a", "b", "c", "d"},
+		Alone: map[analysis.Modality][]float64{
+			analysis.Text:  {0.25, 0.25, 0.25, 0.25},
+			analysis.Image: {0, 0.5, 0, 0.5},
+		},
+	}
+	p := mix(e, map[analysis.Modality]float64{analysis.Text: 0.1, analysis.Image: 0.9})
+	if math.Abs(p[0]-0.025) > 1e-9 || math.Abs(p[1]-0.475) > 1e-9 || best(e, p) != "b" {
+		t.Errorf("mixed to %v, the best is %s", p, best(e, p))
 	}
 }
 

@@ -50,6 +50,8 @@ type Process struct {
 	Getenv func(string) string
 	Stdout io.Writer // gets the address as one line, for whoever starts the process with port 0
 	Stderr io.Writer // gets the log
+	// Own points to settings of this program alone, which are read before the model is opened; nil for none.
+	Own any
 }
 
 // Run is the body of the programs that serve one model: it reads the settings, opens the service, has it pass its
@@ -59,7 +61,11 @@ func Run[S Service](ctx context.Context, p Process, open func(Settings) (S, erro
 		return fmt.Errorf("want no arguments, found %q: the settings are environment variables", p.Args)
 	}
 	settings := Settings{Config: serve.Config{Listen: p.Listen}}
-	if err := serve.Load(p.Getenv, &settings); err != nil {
+	err = serve.Load(p.Getenv, &settings)
+	if p.Own != nil {
+		err = errors.Join(err, serve.Load(p.Getenv, p.Own))
+	}
+	if err != nil {
 		return err
 	}
 	log := serve.NewLogger(p.Stderr, settings.Config, p.Name)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"consilium/internal/analysis"
+	net "consilium/internal/model/fusion"
 	"consilium/internal/tensor"
 )
 
@@ -14,7 +15,9 @@ type Explanation struct {
 	Fused   []float64 // the probability of each, from all modalities, as in the result
 	// Alone has, for each modality that is present, the same from that modality alone, not calibrated.
 	Alone   map[analysis.Modality][]float64
-	Weights map[analysis.Modality]float64 // of the gate
+	Weights map[analysis.Modality]float64 // of the gate, by which Fused was decoded
+	// ByRule has the weights that every rule makes of the modalities' own answers.
+	ByRule [net.Rules]map[analysis.Modality]float64
 }
 
 // Explain fuses as Fuse does and returns what the result is made of. Errors are those of Fuse.
@@ -22,7 +25,7 @@ func (s *Service) Explain(ctx context.Context, r *analysis.FuseRequest) (*Explan
 	if err := s.check(r); err != nil {
 		return nil, err
 	}
-	e := &Explanation{Answers: s.config.Answers, Alone: map[analysis.Modality][]float64{}, Weights: map[analysis.Modality]float64{}}
+	e := &Explanation{Answers: s.config.Answers, Alone: map[analysis.Modality][]float64{}}
 	probability := func(a *tensor.Arena, logits tensor.T) tensor.T { return a.Softmax(logits, 1) }
 	if r.Task == analysis.Report {
 		e.Answers = nil
@@ -32,7 +35,8 @@ func (s *Service) Explain(ctx context.Context, r *analysis.FuseRequest) (*Explan
 		probability = (*tensor.Arena).Sigmoid
 	}
 	err := s.engine.Do(ctx, func(a *tensor.Arena) error {
-		out := s.model.Forward(a, s.batch(a, r))
+		in := s.batch(a, r)
+		out := s.model.Forward(a, in)
 		if r.Task == analysis.Question {
 			e.Fused = widened(s.probabilities(a, out.Logits))
 		} else {
@@ -40,11 +44,24 @@ func (s *Service) Explain(ctx context.Context, r *analysis.FuseRequest) (*Explan
 				e.Fused = append(e.Fused, s.config.Findings[i].Probability(float64(logit)))
 			}
 		}
-		weights, present := a.Float32s(out.Weights), a.Float32s(out.Present)
+		present := a.Float32s(out.Present)
 		for i, m := range analysis.Modalities {
 			if present[i] == 1 {
-				e.Alone[m], e.Weights[m] = widened(a.Float32s(probability(a, out.Alone[i]))), float64(weights[i])
+				e.Alone[m] = widened(a.Float32s(probability(a, out.Alone[i])))
 			}
+		}
+		byModality := func(weights []float32) map[analysis.Modality]float64 {
+			of := map[analysis.Modality]float64{}
+			for i, m := range analysis.Modalities {
+				if present[i] == 1 {
+					of[m] = float64(weights[i])
+				}
+			}
+			return of
+		}
+		e.Weights = byModality(a.Float32s(out.Weights))
+		for rule := range net.Rules {
+			e.ByRule[rule] = byModality(a.Float32s(s.model.Weigh(a, in, out, rule)))
 		}
 		return nil
 	})

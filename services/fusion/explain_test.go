@@ -1,11 +1,13 @@
 package fusion
 
 import (
+	"maps"
 	"math"
 	"slices"
 	"testing"
 
 	"consilium/internal/analysis"
+	net "consilium/internal/model/fusion"
 )
 
 // TestExplainAgreesWithFuse compares the explanation's numbers with those of the result, and each distribution with 1.
@@ -45,6 +47,9 @@ func TestExplainAgreesWithFuse(t *testing.T) {
 		if math.Abs(sum-1) > 1e-4 || math.Abs(entropy-m.Entropy) > 1e-3 || math.Abs(e.Weights[m.Modality]-m.Weight) > 1e-5 {
 			t.Errorf("%s: sum %v, entropy %v, weight %v; the result has %+v", m.Modality, sum, entropy, e.Weights[m.Modality], m)
 		}
+	}
+	if !maps.Equal(e.ByRule[net.Learned], e.Weights) || len(e.ByRule[net.Uniform]) != 2 || e.ByRule[net.Uniform][analysis.Text] != 0.5 {
+		t.Errorf("weights by rule %v, of the gate %v", e.ByRule, e.Weights)
 	}
 	report := &analysis.FuseRequest{Task: analysis.Report, Text: r.Question, Audio: r.Audio}
 	if e, err = s.Explain(t.Context(), report); err != nil {

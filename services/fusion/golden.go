@@ -2,19 +2,23 @@ package fusion
 
 import (
 	"context"
-	_ "embed"
+	"embed"
 	"encoding/json"
 	"fmt"
 	"math"
 
 	"consilium/internal/analysis"
+	net "consilium/internal/model/fusion"
 )
 
-// golden is what the committed weights answered to goldenRequest when they were made; `go test -update` in this
-// folder writes it.
+// goldens hold what the committed weights answered to goldenRequest when they were made, by the gate's rule; `go test
+// -update` in this folder writes them.
 //
-//go:embed weights/golden.json
-var golden []byte
+//go:embed weights/golden.*.json
+var goldens embed.FS
+
+// goldenPath is where the answer under a rule lies.
+func goldenPath(gate net.Rule) string { return "weights/golden." + gate.String() + ".json" }
 
 // tolerance is how far a probability, weight or entropy of the golden answer may be off: other processors and CUDA
 // devices round differently.
@@ -24,7 +28,11 @@ const tolerance = 2e-3
 // computation is right.
 func (s *Service) Probe(ctx context.Context) error {
 	var want analysis.Result
-	if err := json.Unmarshal(golden, &want); err != nil {
+	golden, err := goldens.ReadFile(goldenPath(s.config.Gate))
+	if err == nil {
+		err = json.Unmarshal(golden, &want)
+	}
+	if err != nil {
 		return fmt.Errorf("read the golden answer: %w", err)
 	}
 	got, err := s.Fuse(ctx, s.goldenRequest())

@@ -49,11 +49,11 @@ func New(cfg Config) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	sum := sha256.Sum256(weights)
+	config.Gate = cfg.Gate
 	s := &Service{
 		engine: tensor.NewEngine(tensor.Options{Device: device, Threads: cfg.Threads}),
 		config: config,
-		digest: "sha256:" + hex.EncodeToString(sum[:]),
+		digest: digest(cfg.Gate),
 	}
 	err = s.engine.Do(context.Background(), func(a *tensor.Arena) error {
 		s.model = net.New(a, tensor.FromRaw(raw), config)
@@ -72,7 +72,18 @@ func (s *Service) Close() error {
 	return nil
 }
 
-// Digest identifies the weights.
+// digest names the weights and, if it is not the default, the gate's rule: what two rules answer is neither cached nor
+// stored under one name.
+func digest(gate net.Rule) string {
+	sum := sha256.Sum256(weights)
+	d := "sha256:" + hex.EncodeToString(sum[:])
+	if gate != net.Learned {
+		d += "+" + gate.String()
+	}
+	return d
+}
+
+// Digest identifies the weights and the rule of the gate.
 func (s *Service) Digest() string { return s.digest }
 
 // Fuse implements analysis.Fuser.

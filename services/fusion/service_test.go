@@ -11,13 +11,16 @@ import (
 	"testing"
 
 	"consilium/internal/analysis"
+	net "consilium/internal/model/fusion"
 )
 
-var update = flag.Bool("update", false, "write weights/golden.json from the committed weights")
+var update = flag.Bool("update", false, "write weights/golden.*.json from the committed weights")
 
-func open(t *testing.T) *Service {
+func open(t *testing.T) *Service { return openGate(t, net.Learned) }
+
+func openGate(t *testing.T, gate net.Rule) *Service {
 	t.Helper()
-	s, err := New(Config{Device: "cpu", Threads: 1})
+	s, err := New(Config{Device: "cpu", Threads: 1, Gate: gate})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,23 +33,52 @@ func open(t *testing.T) *Service {
 }
 
 func TestProbe(t *testing.T) {
-	s := open(t)
-	if *update {
-		r, err := s.Fuse(t.Context(), s.goldenRequest())
-		if err != nil {
-			t.Fatal(err)
-		}
-		b, err := json.MarshalIndent(r, "", " ")
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile("weights/golden.json", b, 0o644); err != nil {
-			t.Fatal(err)
-		}
-		t.Skip("wrote weights/golden.json; run again without -update")
+	for _, gate := range []net.Rule{net.Learned, net.EntropyShare} {
+		t.Run(gate.String(), func(t *testing.T) {
+			s := openGate(t, gate)
+			if *update {
+				r, err := s.Fuse(t.Context(), s.goldenRequest())
+				if err != nil {
+					t.Fatal(err)
+				}
+				b, err := json.MarshalIndent(r, "", " ")
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := os.WriteFile(goldenPath(gate), b, 0o644); err != nil {
+					t.Fatal(err)
+				}
+				t.Skipf("wrote %s; run again without -update", goldenPath(gate))
+			}
+			if err := s.Probe(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
 	}
-	if err := s.Probe(t.Context()); err != nil {
-		t.Error(err)
+}
+
+// TestGate has the article's rule in the weights of an answer, and in the digest that keeps its answers apart.
+func TestGate(t *testing.T) {
+	learned, share := open(t), openGate(t, net.EntropyShare)
+	want, err := learned.Fuse(t.Context(), learned.goldenRequest())
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := share.Fuse(t.Context(), share.goldenRequest())
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := 0.0
+	for _, m := range got.Modalities {
+		sum += m.Entropy
+	}
+	for i, m := range got.Modalities {
+		if m.Entropy != want.Modalities[i].Entropy || math.Abs(m.Weight-m.Entropy/sum) > 1e-4 {
+			t.Errorf("%s has weight %v and entropy %v of %v; learned: %+v", m.Modality, m.Weight, m.Entropy, sum, want.Modalities[i])
+		}
+	}
+	if d := share.Digest(); d != learned.Digest()+"+entropy-share" || got.Models["fusion"] != d {
+		t.Errorf("digest %s, in the answer %s; learned: %s", d, got.Models["fusion"], learned.Digest())
 	}
 }
 

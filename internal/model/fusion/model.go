@@ -42,6 +42,9 @@ type Config struct {
 	Temperature float64 `json:"temperature"`
 	// Findings are the labels of a report, in the order of the logits.
 	Findings []Label `json:"findings"`
+
+	// Gate weighs the modalities. It is chosen by whoever runs the net, not by the file.
+	Gate Rule `json:"-"`
 }
 
 // Label is one finding.
@@ -143,7 +146,7 @@ type Batch struct {
 type Output struct {
 	Logits    tensor.T             // (B, L), from all modalities
 	Alone     [modalities]tensor.T // (B, L) each, from one modality alone; no tensor where the batch lacks it
-	Entropies tensor.T             // (B, 3), 1 for an absent modality
+	Entropies tensor.T             // (B, 3), from 0 to 1 for the largest possible; 1 for an absent modality
 	Weights   tensor.T             // (B, 3), summing to 1, 0 for an absent modality
 	Present   tensor.T             // (B, 3), 1 or 0
 	Attention tensor.T             // (B, G*G), the decoder's attention to the image, summing to 1; no tensor without images
@@ -178,7 +181,7 @@ func (m *Model) Forward(a *tensor.Arena, in Batch) Output {
 	}
 	out.Present = a.Stack(1, present[:]...)
 	out.Entropies = a.Stack(1, entropies...)
-	out.Weights = m.gate.forward(a, out.Entropies, out.Present)
+	out.Weights = m.Weigh(a, in, out, m.config.Gate)
 
 	shown := a.Cat(1, joinedMasks...) // (B, S)
 	memory := m.bridge.cross(a, a.Cat(1, joined...), attentionBias(a, absent(a, shown)), lengths)
@@ -224,12 +227,25 @@ func (m *Model) head(a *tensor.Arena, in Batch, decoded tensor.T) tensor.T {
 	return a.Add(a.Sum(a.Mul(decoded, m.findWeight), false, 2), m.findBias)
 }
 
-// entropy returns the normalised entropy (B) of what one modality alone says.
+// Weigh returns the weights (B, 3) that a rule makes of the entropies of out, which Forward made of in.
+func (m *Model) Weigh(a *tensor.Arena, in Batch, out Output, rule Rule) tensor.T {
+	return m.gate.weigh(a, rule, out.Entropies, out.Present, m.maxEntropy(in))
+}
+
+// entropy returns the entropy (B) of what one modality alone says, from 0 to 1.
 func (m *Model) entropy(a *tensor.Arena, in Batch, logits tensor.T, b int64) tensor.T {
 	if in.Question.Values.Defined() {
-		return categorical(a, logits)
+		return categorical(a, logits, m.maxEntropy(in))
 	}
-	return binary(a, logits, m.judged(a, in, b))
+	return binary(a, logits, m.judged(a, in, b), m.maxEntropy(in))
+}
+
+// maxEntropy is the largest entropy, in nats, of an answer or of one finding.
+func (m *Model) maxEntropy(in Batch) float64 {
+	if in.Question.Values.Defined() {
+		return math.Log(float64(len(m.config.Answers)))
+	}
+	return math.Ln2
 }
 
 // judged is 1 for the findings whose modality the batch has, (B, F).
