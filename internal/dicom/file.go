@@ -3,8 +3,10 @@ package dicom
 
 // The limits of a file. Each is checked before anything is allocated for what the file claims.
 const (
-	// MaxBytes bounds the file, and what a deflated data set inflates to.
+	// MaxBytes bounds the file.
 	MaxBytes = 256 << 20
+	// MaxInflatedBytes bounds what a deflated data set inflates to.
+	MaxInflatedBytes = 64 << 20
 	// MaxElements bounds the elements of a file, those of nested items included.
 	MaxElements = 1 << 18
 	// MaxDepth bounds how deep sequences lie within each other; enhanced images need 4 or 5.

@@ -63,7 +63,6 @@ var syntaxNames = map[TransferSyntax]string{
 	"1.2.840.10008.1.2.4.204":   "JPIP HTJ2K Referenced",
 	"1.2.840.10008.1.2.4.205":   "JPIP HTJ2K Referenced Deflate",
 	"1.2.840.10008.1.2.8.1":     "Deflated Image Frame Compression",
-	"1.2.840.10008.1.20":        "Papyrus 3 Implicit VR Little Endian",
 }
 
 // Name returns the name of the transfer syntax, "unknown transfer syntax" for a UID that is not known.
@@ -89,4 +88,9 @@ func (s TransferSyntax) Native() bool {
 // Decodable says that Frames and Render read pixel data of this transfer syntax.
 func (s TransferSyntax) Decodable() bool {
 	return s.Native() || s == JPEGBaseline || s == RLELossless
+}
+
+// deflated says that the data set is compressed as a whole (PS3.5 section A.5).
+func (s TransferSyntax) deflated() bool {
+	return s == DeflatedLittle || s == "1.2.840.10008.1.2.4.95" || s == "1.2.840.10008.1.2.4.205"
 }
