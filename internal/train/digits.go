@@ -178,30 +178,19 @@ func (d *vqaData) encodeDigits(ctx context.Context, o VQAOptions, e *digitsEncod
 		e.contents[triples.Text] = append(e.contents[triples.Text], []byte(s))
 	}
 	for part, p := range []struct {
-		set    **featureSet
+		set    *featureSet
 		unit   string
 		encode func(ctx context.Context, b []byte) (*analysis.Features, error)
-	}{
-		{&d.text, "digit-words", func(ctx context.Context, b []byte) (*analysis.Features, error) {
-			return one(enc.Text.EncodeText(ctx, []string{string(b)}, false))
-		}},
-		{&d.image, "digit-pictures", func(ctx context.Context, b []byte) (*analysis.Features, error) {
-			return one(enc.Vision.EncodeImage(ctx, [][]byte{b}))
-		}},
-		{&d.audio, "digit-sounds", func(ctx context.Context, b []byte) (*analysis.Features, error) {
-			return one(enc.Audio.EncodeAudio(ctx, [][]byte{b}, false))
-		}},
-	} {
-		set, err := encodeAll(ctx, out, engine, o.Cache, p.unit, len(e.contents[part]),
-			func(i int) ([]byte, error) { return e.contents[part][i], nil }, p.encode)
+	}{{d.text, "digit-words", enc.encodeText}, {d.image, "digit-pictures", enc.encodeImage}, {d.audio, "digit-sounds", enc.encodeSound}} {
+		artefacts := make([]artefact, len(e.contents[part]))
+		for i, b := range e.contents[part] {
+			artefacts[i] = bytesArtefact(b)
+		}
+		set, err := encodeAll(ctx, out, engine, o.Cache, p.unit, artefacts, p.encode)
 		if err != nil {
 			return base, err
 		}
-		if *p.set == nil {
-			*p.set = &featureSet{Dim: set.Dim}
-		}
-		base[part] = len((*p.set).Rows)
-		(*p.set).Rows = append((*p.set).Rows, set.Rows...)
+		base[part] = p.set.join(set)
 	}
 	return base, nil
 }

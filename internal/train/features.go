@@ -3,10 +3,12 @@ package train
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/gob"
 	"encoding/hex"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 
@@ -22,43 +24,98 @@ type Encoders struct {
 	Audio  analysis.AudioEncoder
 }
 
+// One returns the features of the single artefact that an encoder was given.
+func One(f []*analysis.Features, err error) (*analysis.Features, error) {
+	if err != nil {
+		return nil, err
+	}
+	return f[0], nil
+}
+
+// encodeText, encodeImage and encodeSound encode one artefact as the fusion will see it.
+func (e Encoders) encodeText(ctx context.Context, b []byte) (*analysis.Features, error) {
+	return One(e.Text.EncodeText(ctx, []string{string(b)}, false))
+}
+
+func (e Encoders) encodeImage(ctx context.Context, b []byte) (*analysis.Features, error) {
+	return One(e.Vision.EncodeImage(ctx, [][]byte{b}))
+}
+
+func (e Encoders) encodeSound(ctx context.Context, b []byte) (*analysis.Features, error) {
+	return One(e.Audio.EncodeAudio(ctx, [][]byte{b}, false))
+}
+
 // featureSet is the tokens of many artefacts of one modality, in half precision to fit the memory.
 type featureSet struct {
 	Dim  int
 	Rows [][]uint16 // each a multiple of Dim long
 }
 
-// encodeAll encodes n artefacts one after the other. Encoding takes minutes and depends only on the encoder and the
-// bytes, so the result is kept below folder and found again by the digest of both.
-func encodeAll(ctx context.Context, out io.Writer, a *tensor.Engine, folder, unit string, n int,
-	content func(i int) ([]byte, error), encode func(ctx context.Context, b []byte) (*analysis.Features, error)) (*featureSet, error) {
-	contents, digest := make([][]byte, n), sha256.New()
-	for i := range contents {
-		b, err := content(i)
+// artefact is one thing to encode.
+type artefact struct {
+	key     [sha256.Size]byte // equal keys, equal contents
+	content func() ([]byte, error)
+}
+
+// bytesArtefact is an artefact that is at hand.
+func bytesArtefact(b []byte) artefact {
+	return artefact{sha256.Sum256(b), func() ([]byte, error) { return b, nil }}
+}
+
+// fileArtefact is the content of a file.
+func fileArtefact(path string) (artefact, error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return artefact{}, err
+	}
+	return artefact{sha256.Sum256(b), func() ([]byte, error) { return os.ReadFile(path) }}, nil
+}
+
+// variant is what vary makes of a picture b with the generator that goes with this key. Making it takes longer than
+// loading its features, so it is made only where they are missing. method names vary; it changes whenever vary does.
+func variant(method string, b []byte, seed uint64, number int, vary func(b []byte, rng *rand.Rand) ([]byte, error)) artefact {
+	key := sha256.Sum256(fmt.Appendf(nil, "%s seed %d number %d of %x", method, seed, number, sha256.Sum256(b)))
+	return artefact{key, func() ([]byte, error) {
+		return vary(b, rand.New(rand.NewPCG(binary.BigEndian.Uint64(key[:8]), binary.BigEndian.Uint64(key[8:16]))))
+	}}
+}
+
+// encodeAll encodes artefacts one after the other. Encoding takes minutes and depends only on the encoder and the
+// artefacts, so the result is kept below folder and found again by the digest of the encoder and the keys.
+func encodeAll(ctx context.Context, out io.Writer, a *tensor.Engine, folder, unit string, artefacts []artefact,
+	encode func(ctx context.Context, b []byte) (*analysis.Features, error)) (*featureSet, error) {
+	encoded := func(i int) (*analysis.Features, error) {
+		b, err := artefacts[i].content()
 		if err != nil {
 			return nil, fmt.Errorf("encode %s %d: %w", unit, i, err)
 		}
-		contents[i] = b
-		sum := sha256.Sum256(b)
-		digest.Write(sum[:])
+		f, err := encode(ctx, b)
+		if err != nil {
+			return nil, fmt.Errorf("encode %s %d: %w", unit, i, err)
+		}
+		return f, nil
 	}
-	first, err := encode(ctx, contents[0])
+	digest := sha256.New()
+	for _, x := range artefacts {
+		digest.Write(x.key[:])
+	}
+	first, err := encoded(0) // says which encoder it is
 	if err != nil {
-		return nil, fmt.Errorf("encode %s 0: %w", unit, err)
+		return nil, err
 	}
 	io.WriteString(digest, first.Model)
 	path := filepath.Join(folder, unit+"-"+hex.EncodeToString(digest.Sum(nil))[:16]+".gob")
 	set := &featureSet{}
-	if readGob(path, set) == nil && len(set.Rows) == n {
-		fmt.Fprintf(out, "%s: %d from %s\n", unit, n, path)
+	if readGob(path, set) == nil && len(set.Rows) == len(artefacts) {
+		fmt.Fprintf(out, "%s: %d from %s\n", unit, len(set.Rows), path)
 		return set, nil
 	}
 	set = &featureSet{Dim: first.TokenDim}
-	progress := NewProgress(out, unit, n)
-	for i, b := range contents {
-		f, err := encode(ctx, b)
+	progress := NewProgress(out, unit, len(artefacts))
+	for i := range artefacts {
+		f, err := encoded(i)
 		if err != nil {
-			return nil, fmt.Errorf("encode %s %d: %w", unit, i, err)
+			return nil, err
 		}
 		var row []uint16
 		if err := a.Do(ctx, func(a *tensor.Arena) error {
@@ -99,6 +156,13 @@ func writeGob(path string, v any) error {
 		return err
 	}
 	return os.Rename(f.Name(), path)
+}
+
+// join appends the rows of more and returns the index at which they begin.
+func (s *featureSet) join(more *featureSet) (base int) {
+	base = len(s.Rows)
+	s.Dim, s.Rows = more.Dim, append(s.Rows, more.Rows...)
+	return base
 }
 
 // packed is a batch of tokens in Go's memory, padded to the longest example.

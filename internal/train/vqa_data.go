@@ -95,6 +95,14 @@ func (t *texts) id(s string) int {
 	return i
 }
 
+func (t *texts) artefacts() []artefact {
+	all := make([]artefact, len(t.list))
+	for i, s := range t.list {
+		all[i] = bytesArtefact([]byte(s))
+	}
+	return all
+}
+
 // loadVQA reads the sets and encodes them. Only training and validation splits are read.
 func loadVQA(ctx context.Context, o VQAOptions, engine *tensor.Engine, enc Encoders, out io.Writer) (*vqaData, error) {
 	d := &vqaData{}
@@ -105,20 +113,29 @@ func loadVQA(ctx context.Context, o VQAOptions, engine *tensor.Engine, enc Encod
 	if err != nil {
 		return nil, err
 	}
-	paths, err := d.addVisual(easy, t, answers)
-	if err != nil {
-		return nil, err
+	paths := d.addVisual(easy, t, answers)
+	images := make([]artefact, len(paths))
+	for i, path := range paths {
+		if images[i], err = fileArtefact(path); err != nil {
+			return nil, err
+		}
 	}
 	heard, err := sounds.Read(o.Data)
 	if err != nil {
 		return nil, err
 	}
 	soundPaths := d.addHeard(heard, t, answers)
+	clips := make([]artefact, len(soundPaths))
+	for i, path := range soundPaths {
+		if clips[i], err = fileArtefact(path); err != nil {
+			return nil, err
+		}
+	}
 	chest, err := dataset.ReadChest(o.Data)
 	if err != nil {
 		return nil, err
 	}
-	pictures, err := d.addChest(chest, t, len(paths), o.Seed)
+	films, varied, err := d.addChest(chest, t, len(images), o.Seed)
 	if err != nil {
 		return nil, err
 	}
@@ -126,33 +143,18 @@ func loadVQA(ctx context.Context, o VQAOptions, engine *tensor.Engine, enc Encod
 
 	fmt.Fprintf(out, "%d visual and %d heard questions, %d answers, %d radiographs, %d findings\n",
 		len(d.visual), len(d.heard), len(d.answers), len(d.films), len(d.findings))
-	d.text, err = encodeAll(ctx, out, engine, o.Cache, "texts", len(t.list),
-		func(i int) ([]byte, error) { return []byte(t.list[i]), nil },
-		func(ctx context.Context, b []byte) (*analysis.Features, error) {
-			return one(enc.Text.EncodeText(ctx, []string{string(b)}, false))
-		})
+	if d.text, err = encodeAll(ctx, out, engine, o.Cache, "texts", t.artefacts(), enc.encodeText); err != nil {
+		return nil, err
+	}
+	if d.image, err = encodeAll(ctx, out, engine, o.Cache, "images", append(images, films...), enc.encodeImage); err != nil {
+		return nil, err
+	}
+	more, err := encodeAll(ctx, out, engine, o.Cache, "varied-films", varied, enc.encodeImage)
 	if err != nil {
 		return nil, err
 	}
-	d.image, err = encodeAll(ctx, out, engine, o.Cache, "images", len(paths)+len(pictures),
-		func(i int) ([]byte, error) {
-			if i >= len(paths) {
-				return pictures[i-len(paths)], nil
-			}
-			return os.ReadFile(paths[i])
-		},
-		func(ctx context.Context, b []byte) (*analysis.Features, error) {
-			return one(enc.Vision.EncodeImage(ctx, [][]byte{b}))
-		})
-	if err != nil {
-		return nil, err
-	}
-	d.audio, err = encodeAll(ctx, out, engine, o.Cache, "sounds", len(soundPaths),
-		func(i int) ([]byte, error) { return os.ReadFile(soundPaths[i]) },
-		func(ctx context.Context, b []byte) (*analysis.Features, error) {
-			return one(enc.Audio.EncodeAudio(ctx, [][]byte{b}, false))
-		})
-	if err != nil {
+	d.image.join(more)
+	if d.audio, err = encodeAll(ctx, out, engine, o.Cache, "sounds", clips, enc.encodeSound); err != nil {
 		return nil, err
 	}
 	for _, q := range d.visual {
@@ -167,16 +169,9 @@ func loadVQA(ctx context.Context, o VQAOptions, engine *tensor.Engine, enc Encod
 	return d, nil
 }
 
-func one(f []*analysis.Features, err error) (*analysis.Features, error) {
-	if err != nil {
-		return nil, err
-	}
-	return f[0], nil
-}
-
 // addVisual adds the questions about pictures and returns the pictures' paths, by index. Every twentieth picture and
 // all its questions are kept for validation.
-func (d *vqaData) addVisual(set *dataset.EasyVQA, t, answers *texts) ([]string, error) {
+func (d *vqaData) addVisual(set *dataset.EasyVQA, t, answers *texts) []string {
 	index, paths := map[int]int{}, []string{}
 	known := map[int][2]string{} // image to shape and colour, where its questions tell them
 	for _, q := range set.Questions {
@@ -207,7 +202,7 @@ func (d *vqaData) addVisual(set *dataset.EasyVQA, t, answers *texts) ([]string, 
 			d.visual = append(d.visual, e)
 		}
 	}
-	return paths, nil
+	return paths
 }
 
 // addHeard adds questions about sounds and returns the sounds' paths, by index.
@@ -248,9 +243,12 @@ func (d *vqaData) addHeard(clips []sounds.Clip, t, answers *texts) []string {
 	return paths
 }
 
-// addChest adds the radiographs with every label that enough of them carry, and returns the pictures to encode, whose
-// indexes begin at base: each film as it is and, for training, mirrored and cropped as well.
-func (d *vqaData) addChest(splits map[string][]dataset.Radiograph, t *texts, base int, seed uint64) ([][]byte, error) {
+// filmVariants is how many varied pictures of a training film there are beside the film as it is.
+const filmVariants = 3
+
+// addChest adds the radiographs with every label that enough of them carry, and returns the pictures to encode: the
+// films as they are, whose indexes begin at base, and the varied ones of the training split, whose indexes follow.
+func (d *vqaData) addChest(splits map[string][]dataset.Radiograph, t *texts, base int, seed uint64) (films, varied []artefact, err error) {
 	counts := map[string]int{}
 	var order []string
 	for _, r := range splits["train"] {
@@ -269,15 +267,15 @@ func (d *vqaData) addChest(splits map[string][]dataset.Radiograph, t *texts, bas
 	d.findings = append(d.findings, fusion.Label{Name: cough, Modality: string(analysis.Audio), Scale: 1, Threshold: 0.5})
 
 	rng := rand.New(rand.NewPCG(seed, 1))
-	var pictures [][]byte
+	baseVaried := base + len(splits["train"]) + len(splits["val"])
 	for _, split := range []string{"train", "val"} {
 		for _, r := range splits[split] {
 			b, err := os.ReadFile(r.Path)
 			if err != nil {
-				return nil, err
+				return nil, nil, err
 			}
-			f := film{images: []int{base + len(pictures)}, records: []int{t.id(r.Record())}}
-			pictures = append(pictures, b)
+			f := film{images: []int{base + len(films)}, records: []int{t.id(r.Record())}}
+			films = append(films, bytesArtefact(b))
 			for _, l := range d.findings {
 				v := float32(0)
 				if r.Has(l.Name) {
@@ -290,18 +288,14 @@ func (d *vqaData) addChest(splits map[string][]dataset.Radiograph, t *texts, bas
 				continue
 			}
 			f.records = append(f.records, t.id(r.Record()+" "+pick(rng, remarks)), t.id(pick(rng, remarks)+" "+r.Record()))
-			for range 3 {
-				varied, err := vary(b, rng)
-				if err != nil {
-					return nil, fmt.Errorf("augment %s: %w", r.Path, err)
-				}
-				f.images = append(f.images, base+len(pictures))
-				pictures = append(pictures, varied)
+			for i := range filmVariants {
+				f.images = append(f.images, baseVaried+len(varied))
+				varied = append(varied, variant("vary 1", b, seed, i, vary))
 			}
 			d.films = append(d.films, f)
 		}
 	}
-	return pictures, nil
+	return films, varied, nil
 }
 
 // vary returns the film cropped by up to an eighth, turned by up to 7 degrees and perhaps mirrored, as a PNG.

@@ -13,7 +13,6 @@ import (
 
 	"github.com/disintegration/imaging"
 
-	"consilium/internal/analysis"
 	"consilium/internal/dataset"
 	"consilium/internal/model/fusion"
 	"consilium/internal/tensor"
@@ -54,8 +53,7 @@ func radSplit(q dataset.RadQuestion, split string) string {
 func loadRad(ctx context.Context, questions []dataset.RadQuestion, v radSettings, seed uint64, config *fusion.Config, env Env, engine *tensor.Engine, enc Encoders) (*radData, error) {
 	config.Answers = widenAnswers(config.Answers, questions, v.Split)
 	d, t := &radData{}, &texts{index: map[string]int{}}
-	rng := rand.New(rand.NewPCG(seed, 7))
-	var pictures [][]byte
+	var pictures []artefact
 	images := map[string][]int{}
 	for _, q := range questions {
 		part := radSplit(q, v.Split)
@@ -69,15 +67,11 @@ func loadRad(ctx context.Context, questions []dataset.RadQuestion, v radSettings
 				return nil, err
 			}
 			images[q.Image] = []int{len(pictures)}
-			pictures = append(pictures, b)
+			pictures = append(pictures, bytesArtefact(b))
 			if part == "train" {
-				for range v.Variants {
-					varied, err := varyRad(b, rng)
-					if err != nil {
-						return nil, fmt.Errorf("vary %s: %w", q.Image, err)
-					}
+				for i := range v.Variants {
 					images[q.Image] = append(images[q.Image], len(pictures))
-					pictures = append(pictures, varied)
+					pictures = append(pictures, variant("varyRad 1", b, seed, i, varyRad))
 				}
 			}
 		}
@@ -92,19 +86,10 @@ func loadRad(ctx context.Context, questions []dataset.RadQuestion, v radSettings
 		return nil, fmt.Errorf("VQA-RAD has %d training and %d validation questions: want a batch of %d and one", len(d.train), len(d.val), v.Batch)
 	}
 	var err error
-	d.text, err = encodeAll(ctx, env.Log, engine, env.Cache, "rad-texts", len(t.list),
-		func(i int) ([]byte, error) { return []byte(t.list[i]), nil },
-		func(ctx context.Context, b []byte) (*analysis.Features, error) {
-			return one(enc.Text.EncodeText(ctx, []string{string(b)}, false))
-		})
-	if err != nil {
+	if d.text, err = encodeAll(ctx, env.Log, engine, env.Cache, "rad-texts", t.artefacts(), enc.encodeText); err != nil {
 		return nil, err
 	}
-	d.image, err = encodeAll(ctx, env.Log, engine, env.Cache, "rad-images", len(pictures),
-		func(i int) ([]byte, error) { return pictures[i], nil },
-		func(ctx context.Context, b []byte) (*analysis.Features, error) {
-			return one(enc.Vision.EncodeImage(ctx, [][]byte{b}))
-		})
+	d.image, err = encodeAll(ctx, env.Log, engine, env.Cache, "rad-images", pictures, enc.encodeImage)
 	return d, err
 }
 
