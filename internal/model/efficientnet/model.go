@@ -36,59 +36,114 @@ var stages = []stage{
 	{1, 3, 1, 6, 320},
 }
 
-// Model holds the network with its batch normalisation folded into the convolutions.
+// trunkBlocks is how many of the 16 blocks, from the lowest up, belong to the trunk: those up to the last grid of
+// 14 x 14. They hold a fifth of the parameters and three fifths of the work.
+const trunkBlocks = 11
+
+// Cut is the shape of what the trunk hands to a top.
+const (
+	CutDim  = 112
+	CutGrid = 14
+)
+
+// Model holds the network with its batch normalisation folded into the convolutions: a trunk, and a top that may stand
+// beside other tops on the same trunk.
 type Model struct {
-	stem   conv
-	blocks []block
-	head   conv
+	stem  conv
+	trunk []block
+	top   *Top
 }
 
 // New builds the network from the PyTorch state dict's parameters. The model does not use params afterwards. A
 // parameter that is missing or has another shape ends the computation with an error that names it.
 func New(a *tensor.Arena, params *tensor.Params) *Model {
-	in := int64(32)
-	m := &Model{stem: newConv(a, params, "_conv_stem", "_bn0", 3, in, 3, 2, 1)}
-	for _, s := range stages {
-		stride := s.stride
-		for range s.repeats {
-			m.blocks = append(m.blocks, newBlock(a, params.Sub("_blocks").Sub(strconv.Itoa(len(m.blocks))), s, in, stride))
-			in, stride = s.out, 1
-		}
-	}
-	m.head = newConv(a, params, "_conv_head", "_bn1", in, Dim, 1, 1, 1)
+	fold := func(p *tensor.Params, name, norm string, c conv) conv { return newConv(a, p, name, norm, c) }
+	m := &Model{stem: fold(params, "_conv_stem", "_bn0", conv{in: 3, out: stemDim, kernel: 3, stride: 2, groups: 1})}
+	blocks := newBlocks(0, len(shapes), func(i int) maker {
+		p := params.Sub("_blocks").Sub(strconv.Itoa(i))
+		return func(name string, c conv) conv { return fold(p, "_"+name+"_conv", norms[name], c) }
+	})
+	m.trunk = blocks[:trunkBlocks]
+	m.top = &Top{blocks: blocks[trunkBlocks:], head: fold(params, "_conv_head", "_bn1", headShape)}
 	return m
 }
+
+// norms are the names of the normalisations that follow a block's convolutions.
+var norms = map[string]string{"expand": "_bn0", "depthwise": "_bn1", "project": "_bn2"}
 
 // Forward returns the features (B, 1280), the mean over the grid, and the grid (B, 49, 1280), row by row, of the
 // pictures x (B, 3, 224, 224), red, green and blue as (v - 127) / 128.
 func (m *Model) Forward(a *tensor.Arena, x tensor.T) (features, grid tensor.T) {
+	return m.top.Forward(a, m.Trunk(a, x))
+}
+
+// Top returns the model's own top.
+func (m *Model) Top() *Top { return m.top }
+
+// Trunk returns what the tops read, (B, 112, 14, 14), of pictures as Forward takes them.
+func (m *Model) Trunk(a *tensor.Arena, x tensor.T) tensor.T {
 	if s := a.Shape(x); len(s) != 4 || s[1] != 3 || s[2] != Side || s[3] != Side {
 		a.Fail("efficientnet", "input of shape %v, want [B 3 %d %d]", s, Side, Side)
 	}
 	mark := a.Mark()
 	x = a.Relu6InPlace(m.stem.forward(a, a.ChannelsLast(x))) // (B, 32, 112, 112)
 	a.Release(mark, x)
-	for _, b := range m.blocks {
-		mark := a.Mark() - 1 // the block's input goes as well
+	return run(a, m.trunk, x)
+}
+
+// run takes x through the blocks and frees what lies between.
+func run(a *tensor.Arena, blocks []block, x tensor.T) tensor.T {
+	mark := a.Mark()
+	for _, b := range blocks {
 		x = b.forward(a, x)
 		a.Release(mark, x)
 	}
-	x = a.Relu6InPlace(m.head.forward(a, x))                       // (B, 1280, 7, 7)
-	features = a.Mean(x, false, 2, 3)                              // (B, 1280)
-	grid = a.Reshape(a.Permute(x, 0, 2, 3, 1), -1, Grid*Grid, Dim) // (B, 49, 1280)
-	a.Release(mark, features, grid)
-	return features, grid
+	return x
 }
 
 // Free frees the weights.
 func (m *Model) Free(a *tensor.Arena) {
 	m.stem.free(a)
-	for _, b := range m.blocks {
-		b.expand.free(a)
-		b.depthwise.free(a)
-		b.project.free(a)
+	for _, b := range m.trunk {
+		b.free(a)
 	}
-	m.head.free(a)
+	m.top.Free(a)
+}
+
+// shape says where a block stands.
+type shape struct {
+	stage
+	in     int64
+	stride int64
+}
+
+const stemDim = 32
+
+// headShape is the last convolution.
+var headShape = conv{in: 320, out: Dim, kernel: 1, stride: 1, groups: 1}
+
+// shapes are those of all blocks.
+var shapes = func() (all []shape) {
+	in := int64(stemDim)
+	for _, s := range stages {
+		stride := s.stride
+		for range s.repeats {
+			all = append(all, shape{s, in, stride})
+			in, stride = s.out, 1
+		}
+	}
+	return all
+}()
+
+// maker makes one convolution of a block: expand, depthwise or project.
+type maker func(name string, c conv) conv
+
+// newBlocks makes the blocks from number first to before number end.
+func newBlocks(first, end int, of func(i int) maker) (blocks []block) {
+	for i := first; i < end; i++ {
+		blocks = append(blocks, newBlock(of(i), shapes[i]))
+	}
+	return blocks
 }
 
 // block is an inverted residual (MobileNetV2, arXiv 1801.04381): widen, filter each channel, narrow.
@@ -99,15 +154,21 @@ type block struct {
 	residual  bool
 }
 
-func newBlock(a *tensor.Arena, p *tensor.Params, s stage, in, stride int64) block {
-	b := block{residual: stride == 1 && in == s.out}
-	wide := in * s.expand
+func newBlock(make maker, s shape) block {
+	b := block{residual: s.stride == 1 && s.in == s.out}
+	wide := s.in * s.expand
 	if s.expand != 1 {
-		b.expand = newConv(a, p, "_expand_conv", "_bn0", in, wide, 1, 1, 1)
+		b.expand = make("expand", conv{in: s.in, out: wide, kernel: 1, stride: 1, groups: 1})
 	}
-	b.depthwise = newConv(a, p, "_depthwise_conv", "_bn1", wide, wide, s.kernel, stride, wide)
-	b.project = newConv(a, p, "_project_conv", "_bn2", wide, s.out, 1, 1, 1)
+	b.depthwise = make("depthwise", conv{in: wide, out: wide, kernel: s.kernel, stride: s.stride, groups: wide})
+	b.project = make("project", conv{in: wide, out: s.out, kernel: 1, stride: 1, groups: 1})
 	return b
+}
+
+func (b block) free(a *tensor.Arena) {
+	b.expand.free(a)
+	b.depthwise.free(a)
+	b.project.free(a)
 }
 
 // forward takes x (B, in, H, W) to (B, out, ceil(H / stride), ceil(W / stride)).
@@ -127,18 +188,22 @@ func (b block) forward(a *tensor.Arena, x tensor.T) tensor.T {
 // conv is a convolution with the batch normalisation that follows it folded in.
 type conv struct {
 	weight, bias           tensor.T // (out, in/groups, k, k) and (out)
+	in, out                int64
 	kernel, stride, groups int64
 }
 
-// newConv reads a convolution and its normalisation and folds them:
+// shape is that of the weight.
+func (c conv) shape() []int64 { return []int64{c.out, c.in / c.groups, c.kernel, c.kernel} }
+
+// newConv reads a convolution of c's shape and its normalisation and folds them:
 // gamma (w x - mean) / sqrt(variance + eps) + beta = (w gamma / sqrt(variance + eps)) x + (beta - mean gamma / sqrt(variance + eps)).
-func newConv(a *tensor.Arena, p *tensor.Params, name, norm string, in, out, kernel, stride, groups int64) conv {
-	w := a.Float32s(p.Sub(name).Get(a, "weight", nil, out, in/groups, kernel, kernel))
+func newConv(a *tensor.Arena, p *tensor.Params, name, norm string, c conv) conv {
+	w := a.Float32s(p.Sub(name).Get(a, "weight", nil, c.shape()...))
 	n := p.Sub(norm)
-	gamma, beta := a.Float32s(n.Get(a, "weight", nil, out)), a.Float32s(n.Get(a, "bias", nil, out))
-	mean, variance := a.Float32s(n.Get(a, "running_mean", nil, out)), a.Float32s(n.Get(a, "running_var", nil, out))
-	bias := make([]float32, out)
-	per := len(w) / int(out)
+	gamma, beta := a.Float32s(n.Get(a, "weight", nil, c.out)), a.Float32s(n.Get(a, "bias", nil, c.out))
+	mean, variance := a.Float32s(n.Get(a, "running_mean", nil, c.out)), a.Float32s(n.Get(a, "running_var", nil, c.out))
+	bias := make([]float32, c.out)
+	per := len(w) / int(c.out)
 	for o := range bias {
 		scale := float64(gamma[o]) / math.Sqrt(float64(variance[o])+eps)
 		for i := o * per; i < (o+1)*per; i++ {
@@ -146,11 +211,9 @@ func newConv(a *tensor.Arena, p *tensor.Params, name, norm string, in, out, kern
 		}
 		bias[o] = float32(float64(beta[o]) - float64(mean[o])*scale)
 	}
-	return conv{
-		weight: a.Keep(a.ChannelsLast(a.FromFloat32(w, out, in/groups, kernel, kernel))),
-		bias:   a.Keep(a.FromFloat32(bias, out)),
-		kernel: kernel, stride: stride, groups: groups,
-	}
+	c.weight = a.Keep(a.ChannelsLast(a.FromFloat32(w, c.shape()...)))
+	c.bias = a.Keep(a.FromFloat32(bias, c.out))
+	return c
 }
 
 // forward convolves x (B, in, H, W) with TensorFlow's "same" padding: the output has ceil(H / stride) rows, and where
