@@ -20,6 +20,9 @@ const (
 	audioBatch     = 32
 	coughsPerEpoch = 260
 	soundCrops     = 3 // of each environmental sound
+	// backgroundChance is the share of the digits and coughs that are heard over an environmental sound: what is said
+	// names the class then, and the environmental sound alone does not become the sign of it.
+	backgroundChance = 0.25
 )
 
 // audioSettings are the recipe's keys besides those that all recipes have.
@@ -46,6 +49,7 @@ type audioInput struct {
 type audioTask struct {
 	settings   audioSettings
 	train, val []audioClip
+	ambient    []audioClip   // the environmental sounds of train
 	batches    [][]audioClip // of the current epoch
 	length     int           // batches in an epoch
 	config     wavenet.Config
@@ -126,6 +130,9 @@ func (t *audioTask) load(data string) error {
 		clip := audioClip{samples: s.Samples, class: slices.Index(classes, c.Label), digit: c.IsDigit()}
 		if c.Split == "train" {
 			t.train = append(t.train, clip)
+			if !clip.digit && c.Label != "cough" {
+				t.ambient = append(t.ambient, clip)
+			}
 		} else {
 			t.val = append(t.val, clip)
 		}
@@ -180,7 +187,11 @@ func packFrames(a *tensor.Arena, features [][]float32) (x tensor.T, frames []int
 func (t *audioTask) Draw(rng *rand.Rand, i int) func() (audioInput, error) {
 	var in audioInput
 	for _, c := range t.batches[i] {
-		in.features = append(in.features, augment(rng, c.samples))
+		var background []float32
+		if len(t.ambient) > 0 && (c.digit || t.config.Classes[c.class] == "cough") && rng.Float64() < backgroundChance {
+			background = t.ambient[rng.IntN(len(t.ambient))].samples
+		}
+		in.features = append(in.features, augment(rng, c.samples, background))
 		in.classes = append(in.classes, int64(c.class))
 	}
 	return func() (audioInput, error) { return in, nil }

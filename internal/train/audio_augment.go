@@ -11,9 +11,10 @@ import (
 const augmentSamples = 16 * media.SoundRate / 10
 
 // augment returns the log-mel frames of a sound as it might have been heard elsewhere, by another device, from another
-// speaker: speed and pitch, silence around it, echoes, colour of the channel, noise, clipping, then the length
-// of the vocal tract and masks on the spectrogram (SpecAugment, https://arxiv.org/abs/1904.08779).
-func augment(rng *rand.Rand, samples []float32) []float32 {
+// speaker: speed and pitch, silence around it, something else in the background, echoes, colour of the channel, noise,
+// clipping, then the length of the vocal tract and masks on the spectrogram (SpecAugment,
+// https://arxiv.org/abs/1904.08779). background is another sound, nil for none.
+func augment(rng *rand.Rand, samples, background []float32) []float32 {
 	chance := func(p float64) bool { return rng.Float64() < p }
 	uniform := func(low, high float64) float64 { return low + (high-low)*rng.Float64() }
 
@@ -33,6 +34,9 @@ func augment(rng *rand.Rand, samples []float32) []float32 {
 	y := make([]float64, before+len(x)+after)
 	for i, v := range x {
 		y[before+i] = float64(v)
+	}
+	if background != nil {
+		addBackground(rng, y, background, uniform(3, 30))
 	}
 	if chance(0.3) {
 		echo(rng, y)
@@ -63,6 +67,23 @@ func augment(rng *rand.Rand, samples []float32) []float32 {
 		hideCells(features, frames, rng.IntN(frames-width+1), width, 0, media.MelBands)
 	}
 	return features
+}
+
+// addBackground adds a crop of another sound, repeated where it is too short, at a ratio in dB below the mean power.
+func addBackground(rng *rand.Rand, y []float64, background []float32, db float64) {
+	start := rng.IntN(len(background))
+	var foreground, behind float64
+	for i, v := range y {
+		b := float64(background[(start+i)%len(background)])
+		foreground, behind = foreground+v*v, behind+b*b
+	}
+	if behind == 0 {
+		return
+	}
+	scale := math.Sqrt(foreground / behind * math.Pow(10, -db/10))
+	for i := range y {
+		y[i] += scale * float64(background[(start+i)%len(background)])
+	}
 }
 
 // echo adds a few reflections within 60 ms.

@@ -116,7 +116,7 @@ func TestAugment(t *testing.T) {
 		}
 		before := slices.Clone(x)
 		for range 200 {
-			features := augment(rng, x)
+			features := augment(rng, x, nil)
 			if len(features)%media.MelBands != 0 || len(features) < 8*media.MelBands || len(features) > 215*media.MelBands {
 				t.Fatalf("%d samples give %d values", n, len(features))
 			}
@@ -130,8 +130,8 @@ func TestAugment(t *testing.T) {
 			t.Fatal("augmentation changed the clip itself")
 		}
 	}
-	a := augment(rand.New(rand.NewPCG(3, 4)), make([]float32, 4000))
-	if !slices.Equal(a, augment(rand.New(rand.NewPCG(3, 4)), make([]float32, 4000))) {
+	a := augment(rand.New(rand.NewPCG(3, 4)), make([]float32, 4000), nil)
+	if !slices.Equal(a, augment(rand.New(rand.NewPCG(3, 4)), make([]float32, 4000), nil)) {
 		t.Error("the same seed augments differently")
 	}
 }
