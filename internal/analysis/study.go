@@ -17,8 +17,10 @@ type Study struct {
 	Title     string
 	Accession string // the order's number in the user's own system, unique within a tenant; "" if none
 	Labels    map[string]string
-	Artefacts []Artefact
-	CreatedAt time.Time
+	// InstanceUID is the Study Instance UID of a study that came by DICOMweb, as it is stored; "" for others.
+	InstanceUID string
+	Artefacts   []Artefact
+	CreatedAt   time.Time
 }
 
 // Artefact returns the study's artefact with this id, nil if there is none.

@@ -72,8 +72,7 @@ func (s *Store) createStudy(ctx context.Context, tenant string, study *analysis.
 		}
 		batch := &pgx.Batch{}
 		for i, a := range study.Artefacts {
-			batch.Queue("INSERT INTO artefacts (tenant_id, study_id, id, position, modality, media_type, sha256) VALUES ($1, $2, $3, $4, $5, $6, $7)",
-				tenant, study.ID, a.ID, i, a.Modality, a.MediaType, a.SHA256)
+			batch.Queue(insertArtefact, tenant, study.ID, a.ID, i, a.Modality, a.MediaType, a.SHA256)
 		}
 		return tx.SendBatch(ctx, batch).Close()
 	})
@@ -106,14 +105,15 @@ func (s *Store) studies(ctx context.Context, where, id string, limit int) ([]ana
 	if err != nil {
 		return nil, err
 	}
-	rows, err := s.pool.Query(ctx, `SELECT id, title, coalesce(accession, ''), labels, created_at
+	rows, err := s.pool.Query(ctx, `SELECT id, title, coalesce(accession, ''), labels, created_at,
+		coalesce((SELECT d.uid FROM dicom_studies d WHERE d.tenant_id = studies.tenant_id AND d.study_id = studies.id), '')
 		FROM studies WHERE tenant_id = $1 AND `+where, tenant, id, limit)
 	if err != nil {
 		return nil, failure("read studies", err)
 	}
 	studies, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (study analysis.Study, err error) {
 		study.Artefacts = []analysis.Artefact{}
-		err = row.Scan(&study.ID, &study.Title, &study.Accession, &study.Labels, &study.CreatedAt)
+		err = row.Scan(&study.ID, &study.Title, &study.Accession, &study.Labels, &study.CreatedAt, &study.InstanceUID)
 		return study, err
 	})
 	if err != nil {
@@ -156,6 +156,10 @@ func (s *Store) DeleteStudy(ctx context.Context, id string) error {
 	}
 	var digests []string
 	err = s.inTx(ctx, "delete a study", func(tx pgx.Tx) error {
+		// From here on nobody adds an instance, whose bytes would be forgotten.
+		if _, err := tx.Exec(ctx, "SELECT FROM studies WHERE tenant_id = $1 AND id = $2 FOR UPDATE", tenant, id); err != nil {
+			return err
+		}
 		rows, err := tx.Query(ctx, "SELECT DISTINCT sha256 FROM artefacts WHERE tenant_id = $1 AND study_id = $2 ORDER BY sha256", tenant, id)
 		if err != nil {
 			return err
