@@ -71,9 +71,9 @@ func fileArtefact(path string) (artefact, error) {
 	return artefact{sha256.Sum256(b), func() ([]byte, error) { return os.ReadFile(path) }}, nil
 }
 
-// variant is what vary makes of a picture b with the generator that goes with this key. Making it takes longer than
+// variedArtefact is what vary makes of a picture b with the generator that goes with this key. Making it takes longer than
 // loading its features, so it is made only where they are missing. method names vary; it changes whenever vary does.
-func variant(method string, b []byte, seed uint64, number int, vary func(b []byte, rng *rand.Rand) ([]byte, error)) artefact {
+func variedArtefact(method string, b []byte, seed uint64, number int, vary func(b []byte, rng *rand.Rand) ([]byte, error)) artefact {
 	key := sha256.Sum256(fmt.Appendf(nil, "%s seed %d number %d of %x", method, seed, number, sha256.Sum256(b)))
 	return artefact{key, func() ([]byte, error) {
 		return vary(b, rand.New(rand.NewPCG(binary.BigEndian.Uint64(key[:8]), binary.BigEndian.Uint64(key[8:16]))))

@@ -24,7 +24,7 @@ func TestVariantsAreMadeOnce(t *testing.T) {
 		made = 0
 		artefacts := []artefact{bytesArtefact([]byte{1})}
 		for i := range 4 {
-			artefacts = append(artefacts, variant(method, []byte{1}, seed, i, vary))
+			artefacts = append(artefacts, variedArtefact(method, []byte{1}, seed, i, vary))
 		}
 		set, err := encodeAll(t.Context(), io.Discard, engine, folder, "pictures", artefacts, func(_ context.Context, b []byte) (*analysis.Features, error) {
 			f := &analysis.Features{Model: model, TokenDim: 1}

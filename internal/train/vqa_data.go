@@ -290,7 +290,7 @@ func (d *vqaData) addChest(splits map[string][]dataset.Radiograph, t *texts, bas
 			f.records = append(f.records, t.id(r.Record()+" "+pick(rng, remarks)), t.id(pick(rng, remarks)+" "+r.Record()))
 			for i := range filmVariants {
 				f.images = append(f.images, baseVaried+len(varied))
-				varied = append(varied, variant("vary 1", b, seed, i, vary))
+				varied = append(varied, variedArtefact("vary 1", b, seed, i, vary))
 			}
 			d.films = append(d.films, f)
 		}

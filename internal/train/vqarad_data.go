@@ -71,7 +71,7 @@ func loadRad(ctx context.Context, questions []dataset.RadQuestion, v radSettings
 			if part == "train" {
 				for i := range v.Variants {
 					images[q.Image] = append(images[q.Image], len(pictures))
-					pictures = append(pictures, variant("varyRad 1", b, seed, i, varyRad))
+					pictures = append(pictures, variedArtefact("varyRad 1", b, seed, i, varyRad))
 				}
 			}
 		}
