@@ -135,6 +135,9 @@ func toSlice[E any](a *Arena, op string, kind Kind, x T) []E {
 // Float32s copies x out, row-major.
 func (a *Arena) Float32s(x T) []float32 { return toSlice[float32](a, "float32s", Float, x) }
 
+// Float64s copies x out, widened, row-major.
+func (a *Arena) Float64s(x T) []float64 { return toSlice[float64](a, "float64s", Double, x) }
+
 // Int64s copies x out, row-major.
 func (a *Arena) Int64s(x T) []int64 { return toSlice[int64](a, "int64s", Int64, x) }
 

@@ -12,7 +12,7 @@ import (
 	"consilium/internal/tensor"
 )
 
-// validate prints how good the net is on what it was not trained on, and calibrates it there: the temperature of the
+// Validate prints how good the net is on what it was not trained on, and calibrates it there: the temperature of the
 // answers on questions about held-out pictures, the probabilities and thresholds of the findings on validation films
 // and sounds. It returns the accuracy of the answers.
 func (t *vqaTask) Validate(a *tensor.Arena, out io.Writer) float64 {
@@ -49,16 +49,7 @@ func (t *vqaTask) validateQuestions(a *tensor.Arena, out io.Writer) float64 {
 
 // rows copies x (N, L) out row by row.
 func rows(a *tensor.Arena, x tensor.T) [][]float64 {
-	n := int(a.Size(x, 1))
-	var out [][]float64
-	for row := range slices.Chunk(a.Float32s(x), n) {
-		wide := make([]float64, n)
-		for i, v := range row {
-			wide[i] = float64(v)
-		}
-		out = append(out, wide)
-	}
-	return out
+	return slices.Collect(slices.Chunk(a.Float64s(x), int(a.Size(x, 1))))
 }
 
 func (t *vqaTask) validateFilms(a *tensor.Arena, out io.Writer) {

@@ -38,30 +38,30 @@ func (s *Service) Explain(ctx context.Context, r *analysis.FuseRequest) (*Explan
 		in := s.batch(a, r)
 		out := s.model.Forward(a, in)
 		if r.Task == analysis.Question {
-			e.Fused = widened(s.probabilities(a, out.Logits))
+			e.Fused = s.probabilities(a, out.Logits)
 		} else {
-			for i, logit := range a.Float32s(out.Logits) {
-				e.Fused = append(e.Fused, s.config.Findings[i].Probability(float64(logit)))
+			for i, logit := range a.Float64s(out.Logits) {
+				e.Fused = append(e.Fused, s.config.Findings[i].Probability(logit))
 			}
 		}
 		present := a.Float32s(out.Present)
 		for i, m := range analysis.Modalities {
 			if present[i] == 1 {
-				e.Alone[m] = widened(a.Float32s(probability(a, out.Alone[i])))
+				e.Alone[m] = a.Float64s(probability(a, out.Alone[i]))
 			}
 		}
-		byModality := func(weights []float32) map[analysis.Modality]float64 {
+		byModality := func(weights tensor.T) map[analysis.Modality]float64 {
 			of := map[analysis.Modality]float64{}
-			for i, m := range analysis.Modalities {
+			for i, w := range a.Float64s(weights) {
 				if present[i] == 1 {
-					of[m] = float64(weights[i])
+					of[analysis.Modalities[i]] = w
 				}
 			}
 			return of
 		}
-		e.Weights = byModality(a.Float32s(out.Weights))
+		e.Weights = byModality(out.Weights)
 		for rule := range net.Rules {
-			e.ByRule[rule] = byModality(a.Float32s(s.model.Weigh(a, in, out, rule)))
+			e.ByRule[rule] = byModality(s.model.Weigh(a, in, out, rule))
 		}
 		return nil
 	})
@@ -69,12 +69,4 @@ func (s *Service) Explain(ctx context.Context, r *analysis.FuseRequest) (*Explan
 		return nil, fmt.Errorf("explain a result: %w", err)
 	}
 	return e, nil
-}
-
-func widened(x []float32) []float64 {
-	y := make([]float64, len(x))
-	for i, v := range x {
-		y[i] = float64(v)
-	}
-	return y
 }

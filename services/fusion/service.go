@@ -97,9 +97,9 @@ func (s *Service) Fuse(ctx context.Context, r *analysis.FuseRequest) (*analysis.
 		if r.Task == analysis.Question {
 			result.Answers = s.answers(s.probabilities(a, out.Logits), r.Candidates)
 		} else {
-			result.Findings = s.findings(a.Float32s(out.Logits), r)
+			result.Findings = s.findings(a.Float64s(out.Logits), r)
 		}
-		result.Modalities = modalities(a.Float32s(out.Weights), a.Float32s(out.Entropies), a.Float32s(out.Present))
+		result.Modalities = modalities(a.Float64s(out.Weights), a.Float64s(out.Entropies), a.Float64s(out.Present))
 		if r.Image != nil {
 			result.Attention = &analysis.Attention{Rows: r.Image.Rows, Cols: r.Image.Cols, Values: a.Float32s(out.Attention)}
 		}
@@ -226,28 +226,28 @@ func tokens(a *tensor.Arena, parts ...*analysis.Features) net.Tokens {
 }
 
 // probabilities are those of the answers with the logits (1, V), calibrated.
-func (s *Service) probabilities(a *tensor.Arena, logits tensor.T) []float32 {
-	return a.Float32s(a.Softmax(a.DivScalar(logits, s.config.Temperature), 1))
+func (s *Service) probabilities(a *tensor.Arena, logits tensor.T) []float64 {
+	return a.Float64s(a.Softmax(a.DivScalar(logits, s.config.Temperature), 1))
 }
 
-func (s *Service) answers(p []float32, n int) []analysis.Candidate {
+func (s *Service) answers(p []float64, n int) []analysis.Candidate {
 	if n == 0 {
 		n = defaultCandidates
 	}
 	all := make([]analysis.Candidate, len(p))
 	for i, text := range s.config.Answers {
-		all[i] = analysis.Candidate{Text: text, Probability: float64(p[i])}
+		all[i] = analysis.Candidate{Text: text, Probability: p[i]}
 	}
 	sort.SliceStable(all, func(i, j int) bool { return all[i].Probability > all[j].Probability })
 	return all[:min(n, len(all))]
 }
 
-func (s *Service) findings(logits []float32, r *analysis.FuseRequest) []analysis.Finding {
+func (s *Service) findings(logits []float64, r *analysis.FuseRequest) []analysis.Finding {
 	present := map[string]bool{"text": r.Text != nil, "image": r.Image != nil, "audio": r.Audio != nil}
 	var out []analysis.Finding
 	for i, l := range s.config.Findings {
 		if present[l.Modality] {
-			p := l.Probability(float64(logits[i]))
+			p := l.Probability(logits[i])
 			out = append(out, analysis.Finding{Label: l.Name, Probability: p, Threshold: l.Threshold,
 				Present: p >= l.Threshold, Modality: analysis.Modality(l.Modality)})
 		}
@@ -255,12 +255,12 @@ func (s *Service) findings(logits []float32, r *analysis.FuseRequest) []analysis
 	return out
 }
 
-func modalities(weights, entropies, present []float32) []analysis.ModalityWeight {
+func modalities(weights, entropies, present []float64) []analysis.ModalityWeight {
 	var out []analysis.ModalityWeight
 	for i, m := range analysis.Modalities {
 		if present[i] == 1 {
-			out = append(out, analysis.ModalityWeight{Modality: m, Weight: float64(weights[i]),
-				Entropy: math.Min(1, math.Max(0, float64(entropies[i])))})
+			out = append(out, analysis.ModalityWeight{Modality: m, Weight: weights[i],
+				Entropy: math.Min(1, math.Max(0, entropies[i]))})
 		}
 	}
 	return out
