@@ -47,21 +47,6 @@ func (a *Arena) DivScalar(x T, v float64) T {
 	return a.withScalar("divscalar", v, func(o *libtch.Ctensor, s libtch.Cscalar) { libtch.AtgDivScalar(o, x.h, s) })
 }
 
-// PowScalar returns x to the power v.
-func (a *Arena) PowScalar(x T, v float64) T {
-	return a.withScalar("powscalar", v, func(o *libtch.Ctensor, s libtch.Cscalar) { libtch.AtgPowTensorScalar(o, x.h, s) })
-}
-
-// Less returns a bool tensor, x < v.
-func (a *Arena) Less(x T, v float64) T {
-	return a.withScalar("less", v, func(o *libtch.Ctensor, s libtch.Cscalar) { libtch.AtgLt(o, x.h, s) })
-}
-
-// Equal returns a bool tensor, x == v.
-func (a *Arena) Equal(x T, v float64) T {
-	return a.withScalar("equal", v, func(o *libtch.Ctensor, s libtch.Cscalar) { libtch.AtgEq(o, x.h, s) })
-}
-
 // Neg returns -x.
 func (a *Arena) Neg(x T) T {
 	return a.op("neg", func(o *libtch.Ctensor) { libtch.AtgNeg(o, x.h) })
@@ -85,11 +70,6 @@ func (a *Arena) Sqrt(x T) T {
 // Square returns x * x.
 func (a *Arena) Square(x T) T {
 	return a.op("square", func(o *libtch.Ctensor) { libtch.AtgSquare(o, x.h) })
-}
-
-// Erf returns the error function of x.
-func (a *Arena) Erf(x T) T {
-	return a.op("erf", func(o *libtch.Ctensor) { libtch.AtgErf(o, x.h) })
 }
 
 // Relu returns max(x, 0).
@@ -151,13 +131,6 @@ func (a *Arena) Clamp(x T, low, high float64) T {
 // Where returns x where condition (bool) holds and y elsewhere.
 func (a *Arena) Where(condition, x, y T) T {
 	return a.op("where", func(o *libtch.Ctensor) { libtch.AtgWhereSelf(o, condition.h, x.h, y.h) })
-}
-
-// MaskedFill returns x with v where mask (bool) holds.
-func (a *Arena) MaskedFill(x, mask T, v float64) T {
-	return a.withScalar("masked fill", v, func(o *libtch.Ctensor, s libtch.Cscalar) {
-		libtch.AtgMaskedFill(o, x.h, mask.h, s)
-	})
 }
 
 // Sum returns the sum over dims, or over everything if none is named.
