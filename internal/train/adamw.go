@@ -25,16 +25,8 @@ type AdamW struct {
 	step          int
 }
 
-// NewAdamW returns an optimiser of every parameter in p, all of which will require gradients. Vectors, such as
-// biases and the weights of normalisations, are not decayed.
-func NewAdamW(a *tensor.Arena, p *tensor.Params) *AdamW {
-	var all []named
-	for _, name := range p.Names() {
-		all = append(all, named{name, p.Tensor(name)})
-	}
-	return newAdamW(a, all)
-}
-
+// newAdamW returns an optimiser of params, all of which will require gradients. Vectors, such as biases and the
+// weights of normalisations, are not decayed.
 func newAdamW(a *tensor.Arena, params []named) *AdamW {
 	o := &AdamW{Beta1: 0.9, Beta2: 0.98, Epsilon: 1e-8, WeightDecay: 0.01, ClipNorm: 1}
 	for _, p := range params {
@@ -51,15 +43,9 @@ func newAdamW(a *tensor.Arena, params []named) *AdamW {
 	return o
 }
 
-// Step moves every parameter against the gradient of loss. A gradient that is not finite is an error that names
-// its parameter, and then nothing has moved.
-func (o *AdamW) Step(a *tensor.Arena, loss tensor.T, rate float64) error {
-	return o.move(a, a.Gradients(loss, o.params), rate)
-}
-
-// move is Step with gradients that have been computed, in the order of the parameters; no tensor leaves a parameter
-// where it is.
-func (o *AdamW) move(a *tensor.Arena, grads []tensor.T, rate float64) error {
+// Step moves every parameter against its gradient, in the order of the parameters; no tensor leaves a parameter where
+// it is. A gradient that is not finite is an error that names its parameter, and then nothing has moved.
+func (o *AdamW) Step(a *tensor.Arena, grads []tensor.T, rate float64) error {
 	var err error
 	a.NoGrad(func() { err = o.apply(a, grads, rate) })
 	return err

@@ -244,7 +244,7 @@ func (f *run[B]) update(a *tensor.Arena, batch B) (note string, err error) {
 	if note != "" {
 		note = "  " + note
 	}
-	return fmt.Sprintf("loss %.4f%s", value, note), f.optimiser.move(a, grads, f.schedule.Rate(f.step))
+	return fmt.Sprintf("loss %.4f%s", value, note), f.optimiser.Step(a, grads, f.schedule.Rate(f.step))
 }
 
 // culprit names a parameter that is not finite.

@@ -17,12 +17,22 @@ func do(t *testing.T, fn func(a *tensor.Arena) error) error {
 	return e.Do(t.Context(), fn)
 }
 
+// optimiserOf optimises every parameter in p.
+func optimiserOf(t *testing.T, a *tensor.Arena, p *tensor.Params) *AdamW {
+	t.Helper()
+	n, err := newNet(a, p, Settings{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return newAdamW(a, n.trainable)
+}
+
 // TestAdamWFirstSteps compares with the update written out for one number.
 func TestAdamWFirstSteps(t *testing.T) {
 	err := do(t, func(a *tensor.Arena) error {
 		p := tensor.Random(1)
 		x := p.Get(a, "x", tensor.Constant(2), 1, 1)
-		o := NewAdamW(a, p)
+		o := optimiserOf(t, a, p)
 		o.ClipNorm = math.Inf(1)
 		want, m, v := 2.0, 0.0, 0.0
 		for step := 1; step <= 5; step++ {
@@ -30,7 +40,7 @@ func TestAdamWFirstSteps(t *testing.T) {
 			m, v = 0.9*m+0.1*g, 0.98*v+0.02*g*g
 			update := m / (1 - math.Pow(0.9, float64(step))) / (math.Sqrt(v/(1-math.Pow(0.98, float64(step)))) + 1e-8)
 			want -= 0.1 * (update + 0.01*want)
-			if err := o.Step(a, a.Sum(a.Square(x), false), 0.1); err != nil {
+			if err := o.Step(a, a.Gradients(a.Sum(a.Square(x), false), o.params), 0.1); err != nil {
 				return err
 			}
 			if got := a.Item(a.Detach(x)); math.Abs(got-want) > 1e-5 {
@@ -49,8 +59,8 @@ func TestAdamWStopsAtNaN(t *testing.T) {
 		p := tensor.Random(1)
 		x := p.Get(a, "good", tensor.Constant(1), 2)
 		y := p.Get(a, "bad", tensor.Constant(-1), 2)
-		o := NewAdamW(a, p)
-		err := o.Step(a, a.Add(a.Sum(x, false), a.Sum(a.Sqrt(y), false)), 0.1)
+		o := optimiserOf(t, a, p)
+		err := o.Step(a, a.Gradients(a.Add(a.Sum(x, false), a.Sum(a.Sqrt(y), false)), o.params), 0.1)
 		if err == nil || !strings.Contains(err.Error(), "bad") {
 			t.Errorf("got %v, want an error that names the parameter", err)
 		}
@@ -171,12 +181,12 @@ func TestAverage(t *testing.T) {
 	err := do(t, func(a *tensor.Arena) error {
 		p := tensor.Random(1)
 		x := p.Get(a, "x", tensor.Constant(1), 1, 1)
-		o := NewAdamW(a, p)
+		o := optimiserOf(t, a, p)
 		o.Average = 0.9
 		defer o.Free(a)
 		mean := 1.0
 		for range 5 {
-			if err := o.Step(a, a.Sum(a.Square(x), false), 0.1); err != nil {
+			if err := o.Step(a, a.Gradients(a.Sum(a.Square(x), false), o.params), 0.1); err != nil {
 				return err
 			}
 			mean = 0.9*mean + 0.1*a.Item(a.Detach(x))
