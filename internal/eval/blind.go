@@ -8,6 +8,7 @@ import (
 	"consilium/internal/analysis"
 	"consilium/internal/dataset"
 	"consilium/internal/tensor"
+	"consilium/internal/train"
 )
 
 // minAnswers is how often a training answer has to occur before the question-only classifier knows it.
@@ -25,11 +26,11 @@ func encodeQuestions(ctx context.Context, enc analysis.TextEncoder, questions []
 	known := map[string][]float32{}
 	for i, q := range questions {
 		if known[q.Text] == nil {
-			f, err := enc.EncodeText(ctx, []string{q.Text}, false)
+			f, err := train.One(enc.EncodeText(ctx, []string{q.Text}, false))
 			if err != nil {
 				return s, fmt.Errorf("encode question %d: %w", q.ID, err)
 			}
-			known[q.Text] = f[0].Vector
+			known[q.Text] = f.Vector
 		}
 		s.vectors[i] = known[q.Text]
 	}

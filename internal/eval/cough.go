@@ -8,6 +8,7 @@ import (
 
 	"consilium/internal/analysis"
 	"consilium/internal/dataset/sounds"
+	"consilium/internal/train"
 )
 
 // coughs measures how well the finding Cough tells coughs from environmental sounds, and what COVID leaves in them.
@@ -30,11 +31,11 @@ func coughs(ctx context.Context, e Env) ([]Figure, error) {
 		if err != nil {
 			return nil, err
 		}
-		f, err := e.Models.Audio.EncodeAudio(ctx, [][]byte{b}, false)
+		f, err := train.One(e.Models.Audio.EncodeAudio(ctx, [][]byte{b}, false))
 		if err != nil {
 			return nil, fmt.Errorf("encode %s: %w", c.Path, err)
 		}
-		r, err := e.Models.Fuser.Fuse(ctx, &analysis.FuseRequest{Task: analysis.Report, Audio: f[0]})
+		r, err := e.Models.Fuser.Fuse(ctx, &analysis.FuseRequest{Task: analysis.Report, Audio: f})
 		if err != nil {
 			return nil, fmt.Errorf("findings of %s: %w", c.Path, err)
 		}

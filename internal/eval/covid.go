@@ -8,13 +8,12 @@ import (
 	"os"
 	"path/filepath"
 
-	"consilium/internal/analysis"
 	"consilium/internal/train"
 )
 
 // labelledCough is one cough with whether its COVID test was positive.
 type labelledCough struct {
-	vector []float64
+	vector []float32
 	covid  bool
 }
 
@@ -78,11 +77,11 @@ func readCoughs(ctx context.Context, e Env, channel string) (map[string][]labell
 		if err != nil {
 			return nil, err
 		}
-		features, err := e.Models.Audio.EncodeAudio(ctx, [][]byte{b}, false)
+		f, err := train.One(e.Models.Audio.EncodeAudio(ctx, [][]byte{b}, false))
 		if err != nil {
 			return nil, fmt.Errorf("encode %s: %w", row[column["file"]], err)
 		}
-		c := labelledCough{covid: row[column["covid19"]] == "1", vector: widen(features[0])}
+		c := labelledCough{covid: row[column["covid19"]] == "1", vector: f.Vector}
 		splits[row[column["split"]]] = append(splits[row[column["split"]]], c)
 	}
 	for _, split := range []string{"train", "val", "test"} {
@@ -91,14 +90,6 @@ func readCoughs(ctx context.Context, e Env, channel string) (map[string][]labell
 		}
 	}
 	return splits, nil
-}
-
-func widen(f *analysis.Features) []float64 {
-	v := make([]float64, len(f.Vector))
-	for i, x := range f.Vector {
-		v[i] = float64(x)
-	}
-	return v
 }
 
 // logistic is a logistic regression on standardised values.
@@ -113,12 +104,13 @@ func fitLogistic(cases []labelledCough, penalty float64) *logistic {
 	l := &logistic{mean: make([]float64, dim), deviation: make([]float64, dim), weights: make([]float64, dim)}
 	for _, c := range cases {
 		for i, x := range c.vector {
-			l.mean[i] += x / n
+			l.mean[i] += float64(x) / n
 		}
 	}
 	for _, c := range cases {
 		for i, x := range c.vector {
-			l.deviation[i] += (x - l.mean[i]) * (x - l.mean[i]) / n
+			d := float64(x) - l.mean[i]
+			l.deviation[i] += d * d / n
 		}
 	}
 	for i := range l.deviation {
@@ -134,7 +126,7 @@ func fitLogistic(cases []labelledCough, penalty float64) *logistic {
 			}
 			biasGradient += d / n
 			for i, x := range c.vector {
-				gradient[i] += d * (x - l.mean[i]) / l.deviation[i] / n
+				gradient[i] += d * (float64(x) - l.mean[i]) / l.deviation[i] / n
 			}
 		}
 		l.bias -= rate * biasGradient
@@ -145,10 +137,10 @@ func fitLogistic(cases []labelledCough, penalty float64) *logistic {
 	return l
 }
 
-func (l *logistic) score(v []float64) float64 {
+func (l *logistic) score(v []float32) float64 {
 	s := l.bias
 	for i, x := range v {
-		s += l.weights[i] * (x - l.mean[i]) / l.deviation[i]
+		s += l.weights[i] * (float64(x) - l.mean[i]) / l.deviation[i]
 	}
 	return s
 }

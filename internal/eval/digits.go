@@ -12,6 +12,7 @@ import (
 
 	"consilium/internal/analysis"
 	"consilium/internal/dataset/triples"
+	"consilium/internal/train"
 	"consilium/internal/weights"
 	"consilium/services/fusion"
 )
@@ -81,15 +82,10 @@ func newDigitStudies(ctx context.Context, m Models) (*digitStudies, error) {
 		return nil, err
 	}
 	s := &digitStudies{models: m, explain: x, known: map[string]*analysis.Features{}}
-	s.question, err = first(m.Text.EncodeText(ctx, []string{digitQuestion}, true))
-	return s, err
-}
-
-func first(f []*analysis.Features, err error) (*analysis.Features, error) {
-	if err != nil {
-		return nil, fmt.Errorf("encode a part of a triple: %w", err)
+	if s.question, err = train.One(m.Text.EncodeText(ctx, []string{digitQuestion}, true)); err != nil {
+		return nil, fmt.Errorf("encode %q: %w", digitQuestion, err)
 	}
-	return f[0], nil
+	return s, nil
 }
 
 // features returns the features of one part of a triple, nil for a note without text, which is no note.
@@ -118,16 +114,19 @@ func (s *digitStudies) features(ctx context.Context, t triples.Triple, part int)
 	var err error
 	switch part {
 	case triples.Text:
-		f, err = first(s.models.Text.EncodeText(ctx, []string{t.Word}, true))
+		f, err = train.One(s.models.Text.EncodeText(ctx, []string{t.Word}, true))
 	case triples.Image:
-		f, err = first(s.models.Vision.EncodeImage(ctx, [][]byte{content}))
+		f, err = train.One(s.models.Vision.EncodeImage(ctx, [][]byte{content}))
 	case triples.Audio:
-		f, err = first(s.models.Audio.EncodeAudio(ctx, [][]byte{content}, true))
+		f, err = train.One(s.models.Audio.EncodeAudio(ctx, [][]byte{content}, true))
 	}
-	if err == nil && !t.Corrupted[part] {
+	if err != nil {
+		return nil, fmt.Errorf("encode a part of a triple: %w", err)
+	}
+	if !t.Corrupted[part] {
 		s.known[key] = f
 	}
-	return f, err
+	return f, nil
 }
 
 // ask answers the question about a triple without the part missing, nothing for none.

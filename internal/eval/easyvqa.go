@@ -12,12 +12,13 @@ import (
 
 	"consilium/internal/analysis"
 	"consilium/internal/dataset"
+	"consilium/internal/train"
 )
 
 // easyVQA measures answers on the test questions: with the picture, with a blank one and with no picture at all.
 func easyVQA(ctx context.Context, e Env) ([]Figure, error) {
 	start := time.Now()
-	train, err := dataset.ReadEasyVQA(e.EasyVQA, "train")
+	known, err := dataset.ReadEasyVQA(e.EasyVQA, "train")
 	if err != nil {
 		return nil, err
 	}
@@ -33,7 +34,7 @@ func easyVQA(ctx context.Context, e Env) ([]Figure, error) {
 	if err != nil {
 		return nil, err
 	}
-	prior := questionPrior(train.Questions)
+	prior := questionPrior(known.Questions)
 	floor, floorOpen := tally{}, tally{}
 	seen, seenOpen, blankSeen, noImage := tally{}, tally{}, tally{}, tally{}
 	var confidence []float64
@@ -42,22 +43,22 @@ func easyVQA(ctx context.Context, e Env) ([]Figure, error) {
 	images := map[int]*analysis.Features{}
 	for i, q := range test.Questions {
 		if questions[q.Text] == nil {
-			f, err := e.Models.Text.EncodeText(ctx, []string{q.Text}, true)
+			f, err := train.One(e.Models.Text.EncodeText(ctx, []string{q.Text}, true))
 			if err != nil {
 				return nil, fmt.Errorf("encode %q: %w", q.Text, err)
 			}
-			questions[q.Text] = f[0]
+			questions[q.Text] = f
 		}
 		if images[q.Image] == nil {
 			b, err := os.ReadFile(test.Images[q.Image])
 			if err != nil {
 				return nil, err
 			}
-			f, err := e.Models.Vision.EncodeImage(ctx, [][]byte{b})
+			f, err := train.One(e.Models.Vision.EncodeImage(ctx, [][]byte{b}))
 			if err != nil {
 				return nil, fmt.Errorf("encode %s: %w", test.Images[q.Image], err)
 			}
-			images[q.Image] = f[0]
+			images[q.Image] = f
 		}
 		answer := func(image *analysis.Features) (analysis.Candidate, error) {
 			r, err := e.Models.Fuser.Fuse(ctx, &analysis.FuseRequest{Task: analysis.Question, Question: questions[q.Text], Image: image, Candidates: 1})
@@ -114,9 +115,9 @@ func (t *tally) count(right bool) {
 func (t *tally) share() float64 { return float64(t.right) / float64(max(1, t.n)) }
 
 // questionPrior returns the most frequent training answer to each question, the best that can be done blindly.
-func questionPrior(train []dataset.VQAQuestion) map[string]string {
+func questionPrior(known []dataset.VQAQuestion) map[string]string {
 	counts := map[string]map[string]int{}
-	for _, q := range train {
+	for _, q := range known {
 		if counts[q.Text] == nil {
 			counts[q.Text] = map[string]int{}
 		}
@@ -144,9 +145,9 @@ func blankFeatures(ctx context.Context, v analysis.VisionEncoder) (*analysis.Fea
 	if err := png.Encode(&b, img); err != nil {
 		return nil, err
 	}
-	f, err := v.EncodeImage(ctx, [][]byte{b.Bytes()})
+	f, err := train.One(v.EncodeImage(ctx, [][]byte{b.Bytes()}))
 	if err != nil {
 		return nil, fmt.Errorf("encode a blank picture: %w", err)
 	}
-	return f[0], nil
+	return f, nil
 }

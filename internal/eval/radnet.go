@@ -11,6 +11,7 @@ import (
 	"consilium/internal/analysis"
 	"consilium/internal/model/fusion"
 	"consilium/internal/tensor"
+	"consilium/internal/train"
 )
 
 // radNet is a fusion with the vocabulary of VQA-RAD.
@@ -56,11 +57,11 @@ func (n *radNet) image(ctx context.Context, path string) (*analysis.Features, er
 		if err != nil {
 			return nil, err
 		}
-		f, err := n.enc.Vision.EncodeImage(ctx, [][]byte{b})
+		f, err := train.One(n.enc.Vision.EncodeImage(ctx, [][]byte{b}))
 		if err != nil {
 			return nil, fmt.Errorf("encode %s: %w", path, err)
 		}
-		n.images[path] = f[0]
+		n.images[path] = f
 	}
 	return n.images[path], nil
 }
@@ -81,7 +82,7 @@ func (n *radNet) answers(ctx context.Context, test blindSet) (r radAnswers, err 
 	}
 	other := shuffledImages(test)
 	for _, q := range test.questions {
-		text, err := n.enc.Text.EncodeText(ctx, []string{q.Text}, false)
+		text, err := train.One(n.enc.Text.EncodeText(ctx, []string{q.Text}, false))
 		if err != nil {
 			return r, fmt.Errorf("encode question %d: %w", q.ID, err)
 		}
@@ -97,7 +98,7 @@ func (n *radNet) answers(ctx context.Context, test blindSet) (r radAnswers, err 
 			answers *[]string
 			image   *analysis.Features
 		}{{&r.shown, own}, {&r.blank, grey}, {&r.shuffled, wrong}, {&r.none, nil}} {
-			answer, err := n.answer(ctx, text[0], ask.image)
+			answer, err := n.answer(ctx, text, ask.image)
 			if err != nil {
 				return r, fmt.Errorf("answer question %d: %w", q.ID, err)
 			}
