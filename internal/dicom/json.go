@@ -135,8 +135,10 @@ func (w *jsonWriter) float(v float64, bits int) {
 		w.raw(`"Infinity"`)
 	case math.IsInf(v, -1):
 		w.raw(`"-Infinity"`)
+	case v != 0 && (math.Abs(v) < 1e-6 || math.Abs(v) >= 1e21):
+		w.out = strconv.AppendFloat(w.out, v, 'e', -1, bits)
 	default:
-		w.out = strconv.AppendFloat(w.out, v, 'g', -1, bits)
+		w.out = strconv.AppendFloat(w.out, v, 'f', -1, bits)
 	}
 }
 

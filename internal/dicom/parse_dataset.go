@@ -1,6 +1,7 @@
 package dicom
 
 import (
+	"encoding/binary"
 	"fmt"
 	"slices"
 )
@@ -268,12 +269,27 @@ func cutOff(format string, args ...any) error {
 	return invalid("the DICOM file is cut off: "+format, args...)
 }
 
-// swapped returns a copy with the bytes of each number in the other order.
+// swapped returns a copy with the bytes of each number in the other order. width is 2, 4 or 8 and divides len(b).
 func swapped(b []byte, width int) []byte {
 	out := make([]byte, len(b))
-	for i := 0; i+width <= len(b); i += width {
-		for k := range width {
-			out[i+k] = b[i+width-1-k]
+	to := out
+	switch width {
+	case 8:
+		for ; len(b) >= 8 && len(to) >= 8; b, to = b[8:], to[8:] {
+			binary.LittleEndian.PutUint64(to, binary.BigEndian.Uint64(b))
+		}
+	case 4:
+		for ; len(b) >= 4 && len(to) >= 4; b, to = b[4:], to[4:] {
+			binary.LittleEndian.PutUint32(to, binary.BigEndian.Uint32(b))
+		}
+	default:
+		const even = 0x00FF00FF00FF00FF // four numbers at once
+		for ; len(b) >= 8 && len(to) >= 8; b, to = b[8:], to[8:] {
+			v := binary.LittleEndian.Uint64(b)
+			binary.LittleEndian.PutUint64(to, v&even<<8|v>>8&even)
+		}
+		for ; len(b) >= 2 && len(to) >= 2; b, to = b[2:], to[2:] {
+			to[0], to[1] = b[1], b[0]
 		}
 	}
 	return out

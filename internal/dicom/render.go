@@ -66,9 +66,14 @@ func (m *Image) grey(f *Frame, i int) (*Picture, error) {
 		}
 	} else {
 		long := (*[1 << 16]uint8)(table)
-		src := f.Data[:2*len(out)]
+		src := f.Data
+		for len(out) >= 4 && len(src) >= 8 {
+			v := binary.LittleEndian.Uint64(src)
+			out[0], out[1], out[2], out[3] = long[uint16(v)], long[uint16(v>>16)], long[uint16(v>>32)], long[uint16(v>>48)]
+			out, src = out[4:], src[8:]
+		}
 		for k := range out {
-			out[k] = long[uint16(src[2*k])|uint16(src[2*k+1])<<8]
+			out[k] = long[binary.LittleEndian.Uint16(src[2*k:])]
 		}
 	}
 	return &Picture{Image: dst, Window: name}, nil
