@@ -180,6 +180,8 @@ func (m *Image) DecodeBytes() int64 {
 		n += m.encodedBytes()
 	case m.BitsAllocated == 1:
 		n += pixels
+	case m.Planar, m.subsampled(): // put in order first
+		n += pixels * int64(m.Samples) * int64(m.BitsAllocated/8)
 	}
 	if m.Samples == 3 || m.Photometric == "PALETTE COLOR" {
 		return n + 4*pixels

@@ -172,12 +172,12 @@ func TestJPEG(t *testing.T) {
 		want        color.RGBA
 		off         int
 	}{
-		"grey":                      {"MONOCHROME2", jpegOf(t, grey), color.RGBA{30, 30, 30, 255}, 3},
-		"grey, inverted":            {"MONOCHROME1", jpegOf(t, grey), color.RGBA{225, 225, 225, 255}, 3},
-		"YBR_FULL":                  {"YBR_FULL", jfif, colour.RGBAAt(3, 5), 10},
-		"YBR_FULL_422":              {"YBR_FULL_422", jfif, colour.RGBAAt(3, 5), 10},
-		"RGB, marked as YCbCr":      {"RGB", adobe(1), colour.RGBAAt(3, 5), 10},
-		"RGB without a mark":        {"RGB", jfif, components(jfif), 0},
+		"grey":                 {"MONOCHROME2", jpegOf(t, grey), color.RGBA{30, 30, 30, 255}, 3},
+		"grey, inverted":       {"MONOCHROME1", jpegOf(t, grey), color.RGBA{225, 225, 225, 255}, 3},
+		"YBR_FULL":             {"YBR_FULL", jfif, colour.RGBAAt(3, 5), 10},
+		"YBR_FULL_422":         {"YBR_FULL_422", jfif, colour.RGBAAt(3, 5), 10},
+		"RGB, marked as YCbCr": {"RGB", adobe(1), colour.RGBAAt(3, 5), 10},
+		"RGB without a mark":   {"RGB", jfif, components(jfif), 0},
 	} {
 		padded := append(slices.Clone(c.bytes), make([]byte, len(c.bytes)%2)...)
 		m := parsePicture(t, encode(t, JPEGBaseline, fragments(picture(size, size, 8, 8, c.photometric, nil), nil, padded)))

@@ -167,7 +167,12 @@ func (m *Image) fullRange(f *Frame, modality func(float64) float64, padded func(
 // is there.
 func (m *Image) span(f *Frame, padded func(int32) bool) (least, most int32) {
 	var seen [1 << 16]bool
-	for b := f.Data; len(b) >= 2; b = b[2:] {
+	b := f.Data
+	for ; len(b) >= 8; b = b[8:] {
+		v := binary.LittleEndian.Uint64(b)
+		seen[uint16(v)], seen[uint16(v>>16)], seen[uint16(v>>32)], seen[uint16(v>>48)] = true, true, true, true
+	}
+	for ; len(b) >= 2; b = b[2:] {
 		seen[binary.LittleEndian.Uint16(b)] = true
 	}
 	low, mask := m.HighBit+1-m.BitsStored, 1<<m.BitsStored-1
