@@ -44,6 +44,7 @@ type Service struct {
 	memory  *semaphore.Weighted
 	decoder *batch.Batcher[upload, picture]
 	encoder *batch.Batcher[[]float32, encoding]
+	models  *Repository
 	digest  string
 	probe   []float32
 	stopped sync.Once
@@ -110,6 +111,7 @@ func New(cfg Config) (*Service, error) {
 	}
 	s.encoder = batch.New(batch.Config{MaxCost: most, Queue: queue, Workers: workers},
 		func([]float32) int { return 1 }, s.encodeBatch)
+	s.models = newRepository(s.decoded)
 	s.decoder = batch.New(batch.Config{MaxCost: 1, Queue: queue, Workers: threads},
 		func(upload) int { return 1 }, s.decodeBatch)
 	return s, nil
@@ -132,12 +134,16 @@ func digest(path string) (string, error) {
 // Digest identifies the weights and the preprocessing.
 func (s *Service) Digest() string { return s.digest }
 
-// Close takes no more calls, waits for those that are running and frees the net. It may be called more than once.
+// Models holds the models that users brought.
+func (s *Service) Models() *Repository { return s.models }
+
+// Close takes no more calls, waits for those that are running, frees the net and ends the models that users brought. It
+// may be called more than once.
 func (s *Service) Close() error {
 	s.decoder.Close()
 	s.encoder.Close()
 	s.stopped.Do(s.stop)
-	return nil
+	return s.models.Close()
 }
 
 // stop frees the net, once no engine computes with it, and ends the engines.
@@ -232,24 +238,33 @@ func (s *Service) decodeBatch(uploads []upload) ([]batch.Result[picture], error)
 	return results, nil
 }
 
-func (s *Service) decode(b []byte) (picture, error) {
+func (s *Service) decode(b []byte) (p picture, err error) {
+	err = s.decoded(b, func(d *media.Decoded) {
+		p = picture{
+			input: media.ImageTensor(d.Image, efficientnet.Side),
+			notes: append(d.Notes, media.ResizeNotes(d.Image, efficientnet.Side)...),
+		}
+	})
+	return p, err
+}
+
+// decoded calls use with a decoded picture, while the memory that it needs is reserved.
+func (s *Service) decoded(b []byte, use func(*media.Decoded)) error {
 	header, err := media.CheckImage(b)
 	if err != nil {
-		return picture{}, err
+		return err
 	}
 	need := header.DecodeBytes()
 	if err := s.memory.Acquire(context.Background(), need); err != nil {
-		return picture{}, err
+		return err
 	}
 	defer s.memory.Release(need)
 	d, err := media.DecodeImage(b)
 	if err != nil {
-		return picture{}, err
+		return err
 	}
-	return picture{
-		input: media.ImageTensor(d.Image, efficientnet.Side),
-		notes: append(d.Notes, media.ResizeNotes(d.Image, efficientnet.Side)...),
-	}, nil
+	use(d)
+	return nil
 }
 
 // encodeBatch runs the net on pictures (3, 224, 224).
