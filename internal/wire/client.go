@@ -206,12 +206,18 @@ func headerLengthOf(header http.Header) (int, error) {
 
 // do makes one HTTP call and returns the body of a 200 answer. Any other answer is the error that it stands for.
 func (c *client) do(ctx context.Context, method, path string, header http.Header, body []byte) ([]byte, http.Header, error) {
+	return c.send(ctx, method, path, header, bytes.NewReader(body), int64(len(body)))
+}
+
+// send is do with a body of that many bytes that is read as it is sent.
+func (c *client) send(ctx context.Context, method, path string, header http.Header, body io.Reader, length int64) ([]byte, http.Header, error) {
 	limited, cancel := context.WithTimeoutCause(ctx, c.timeout, errSlow)
 	defer cancel()
-	request, err := http.NewRequestWithContext(limited, method, c.base+path, bytes.NewReader(body))
+	request, err := http.NewRequestWithContext(limited, method, c.base+path, body)
 	if err != nil {
 		return nil, nil, fmt.Errorf("call the %s: %w", c.part, err)
 	}
+	request.ContentLength = length
 	for name, values := range header {
 		request.Header[name] = values
 	}
