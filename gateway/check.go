@@ -56,12 +56,15 @@ func checkParameters(r *http.Request, known openapi3.Parameters) error {
 	if err != nil {
 		return unreadable400("query", "the query is malformed")
 	}
+	// A parameter that is an object with every field a parameter of its own lets any name in.
+	open := slices.ContainsFunc(known, func(p *openapi3.ParameterRef) bool { return p.Value.Schema.Value.Type.Is(openapi3.TypeObject) })
 	for name, values := range query {
-		if known.GetByInAndName(openapi3.ParameterInQuery, name) == nil {
+		p := known.GetByInAndName(openapi3.ParameterInQuery, name)
+		if p == nil && !open {
 			return unreadable400(clip(name), "the query parameter is unknown")
 		}
-		if len(values) > 1 {
-			return unreadable400(name, "the query parameter is given %d times", len(values))
+		if len(values) > 1 && (p == nil || !p.Schema.Value.Type.Is(openapi3.TypeArray)) {
+			return unreadable400(clip(name), "the query parameter is given %d times", len(values))
 		}
 	}
 	for _, ref := range known {
@@ -70,7 +73,7 @@ func checkParameters(r *http.Request, known openapi3.Parameters) error {
 		if p.In == openapi3.ParameterInQuery {
 			raw, given = query.Get(p.Name), query.Has(p.Name)
 		}
-		if !given {
+		if !given || p.Schema.Value.Type.Is(openapi3.TypeArray) || p.Schema.Value.Type.Is(openapi3.TypeObject) {
 			continue
 		}
 		var value any = raw
@@ -125,13 +128,16 @@ func (s *server) checkBody(w http.ResponseWriter, r *http.Request, operation *op
 	case r.ContentLength < 0:
 		room = limit
 	}
+	if mediaType == multipartMany {
+		room = min(room, dicomRoom*s.Limits.ImageBytes) // read part by part
+	}
 	if !s.inFlight.TryAcquire(room) {
 		return nil, &analysis.Error{Code: analysis.Overloaded, Message: "too many uploads are in progress",
 			Limit: fmt.Sprintf("%d bytes in flight", s.Limits.InFlightBytes), Value: fmt.Sprintf("%d bytes more", room)}
 	}
 	release = func() { s.inFlight.Release(room) }
 	r.Body = http.MaxBytesReader(w, r.Body, limit)
-	if mediaType == multipartForm {
+	if mediaType == multipartForm || mediaType == multipartMany {
 		return release, nil
 	}
 	if err := s.checkJSONBody(r, operation, content.Schema.Value); err != nil {
@@ -145,6 +151,8 @@ func (s *server) bodyLimit(mediaType, operation string) int64 {
 	switch {
 	case mediaType == multipartForm:
 		return s.Limits.UploadBytes
+	case mediaType == multipartMany:
+		return s.Limits.DICOMUploadBytes
 	case operation == "createEmbeddings":
 		return s.Limits.EmbeddingsBytes
 	}

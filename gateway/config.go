@@ -26,6 +26,21 @@ type Config struct {
 	RequestTimeout time.Duration `env:"REQUEST_TIMEOUT" envDefault:"60s"`
 	// ReviewBelow is the confidence below which an answer needs review if the request says nothing else.
 	ReviewBelow float64 `env:"REVIEW_BELOW" envDefault:"0.7"`
+	// DICOMDeidentify says whether what identifies a patient is taken out of DICOM before it is stored.
+	DICOMDeidentify Switch `env:"DICOM_DEIDENTIFY" envDefault:"on"`
+}
+
+// Switch is a setting that is on or off.
+type Switch bool
+
+// UnmarshalText reads a switch.
+func (s *Switch) UnmarshalText(text []byte) error {
+	word := string(text)
+	if word != "on" && word != "off" {
+		return fmt.Errorf("want on or off, found %q", word)
+	}
+	*s = word == "on"
+	return nil
 }
 
 // defaultListen is where a gateway listens if no setting says otherwise.

@@ -10,7 +10,7 @@ import (
 func studyOf(study *analysis.Study) api.Study {
 	out := api.Study{
 		Id: study.ID, Title: study.Title, Accession: optional(study.Accession), Labels: study.Labels,
-		Artefacts: []api.Artefact{}, CreatedAt: study.CreatedAt,
+		Artefacts: []api.Artefact{}, CreatedAt: study.CreatedAt, StudyInstanceUid: optional(study.InstanceUID),
 	}
 	for _, a := range study.Artefacts {
 		out.Artefacts = append(out.Artefacts, api.Artefact{Id: a.ID, Modality: api.Modality(a.Modality), MediaType: a.MediaType, Bytes: a.Bytes, Sha256: a.SHA256})

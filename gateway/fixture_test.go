@@ -198,7 +198,7 @@ func newFixture(t *testing.T, change func(*Deps)) *fixture {
 	}
 	t.Cleanup(store.Close)
 	path := &pipeline.Pipeline{Text: f.models, Vision: f.models, Audio: f.models, Fusion: f.models}
-	deps := Deps{Store: store, Analyzer: path, Embedder: path, Limits: DefaultLimits, ReviewBelow: 0.5, Log: serve.NewLogger(f.log, serve.Config{LogFormat: "json"}, "gateway")}
+	deps := Deps{Store: store, Instances: store, DICOMSecret: bytes.Repeat([]byte{7}, 32), Analyzer: path, Embedder: path, Limits: DefaultLimits, ReviewBelow: 0.5, Log: serve.NewLogger(f.log, serve.Config{LogFormat: "json"}, "gateway")}
 	for _, role := range []string{"text", "image", "audio", "fusion"} {
 		failing := func() error { f.models.mu.Lock(); defer f.models.mu.Unlock(); return f.models.fail[role] }
 		deps.Parts = append(deps.Parts, Part{Name: role + "-part", Role: role, Required: true,

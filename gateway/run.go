@@ -78,7 +78,12 @@ func Build(ctx context.Context, config Config, log *slog.Logger, observer *serve
 	if err := store.ReclaimAbandoned(ctx); err != nil {
 		return deps, nil, err
 	}
-	deps.Store = store
+	deps.Store, deps.Instances = store, store
+	if config.DICOMDeidentify {
+		if deps.DICOMSecret, err = store.Secret(ctx, "dicom_uid"); err != nil {
+			return deps, nil, err
+		}
+	}
 	deps.Parts = append(deps.Parts, Part{Name: "postgres", Required: true, Ready: store.Ready})
 
 	var client *redis.Client

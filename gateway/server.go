@@ -25,9 +25,13 @@ import (
 
 // Deps is what the gateway stands on, and the only difference between production and one machine.
 type Deps struct {
-	Store    analysis.Store
-	Analyzer analysis.Analyzer
-	Embedder Embedder
+	Store analysis.Store
+	// Instances keeps what came as DICOM beside the studies of Store.
+	Instances analysis.InstanceStore
+	// DICOMSecret maps the UIDs of DICOM; nil stores DICOM as it comes, with the patient's identity.
+	DICOMSecret []byte
+	Analyzer    analysis.Analyzer
+	Embedder    Embedder
 	// Parts are what readiness and the list of models are made of.
 	Parts  []Part
 	Limits Limits
@@ -104,6 +108,7 @@ func New(deps Deps) (http.Handler, error) {
 	r.Get("/v1/reports/{report_id}", op.GetReport)
 	r.Post("/v1/vqa", op.Vqa)
 	r.Post("/v1/embeddings", op.CreateEmbeddings)
+	s.dicomWeb(r)
 	r.Get("/v1/models", op.ListModels)
 	r.Get("/v1/limits", op.GetLimits)
 	r.Get("/healthz", op.GetHealth)

@@ -95,7 +95,7 @@ func (s *server) GetLimits(context.Context, api.GetLimitsRequestObject) (api.Get
 	return api.GetLimits200JSONResponse{
 		UploadBytes: l.UploadBytes, ImageBytes: l.ImageBytes, AudioBytes: l.AudioBytes, TextBytes: maxTextBytes,
 		QuestionBytes: maxQuestionBytes, MetadataBytes: l.MetadataBytes, JsonBytes: l.JSONBytes, EmbeddingsBytes: l.EmbeddingsBytes,
-		JsonDepth: l.JSONDepth, UploadParts: l.UploadParts, EmbeddingInputs: maxEmbeddingInputs, Candidates: maxCandidates,
+		JsonDepth: l.JSONDepth, UploadParts: l.UploadParts, DicomUploadBytes: l.DICOMUploadBytes, DicomUploadParts: l.DICOMUploadParts, DicomResults: l.DICOMResults, EmbeddingInputs: maxEmbeddingInputs, Candidates: maxCandidates,
 		PageItems: maxPageItems, InFlightBytes: l.InFlightBytes, RequestSeconds: l.RequestTime.Seconds(),
 	}, nil
 }

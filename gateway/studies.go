@@ -5,9 +5,11 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"consilium/gateway/api"
 	"consilium/internal/analysis"
+	"consilium/internal/dicom"
 )
 
 // CreateStudy implements POST /v1/studies.
@@ -23,6 +25,8 @@ func (s *server) CreateStudy(ctx context.Context, request api.CreateStudyRequest
 	}
 	study := &analysis.Study{Labels: map[string]string{}}
 	var contents [][]byte
+	var note string // what the header of a DICOM file says of patient and picture
+	var warnings []string
 	for _, p := range parts {
 		if p.field == "metadata" {
 			if err := s.readMetadata(p.content, study); err != nil {
@@ -31,6 +35,21 @@ func (s *server) CreateStudy(ctx context.Context, request api.CreateStudyRequest
 			continue
 		}
 		modality := analysis.Modality(p.field)
+		if modality == analysis.Image && dicom.Is(p.content) {
+			in, err := receive(s.cleanerOf(analysis.Tenant(ctx)), p.content)
+			if err != nil {
+				return nil, relabel(err, p.label)
+			}
+			for _, warning := range in.warnings {
+				warnings = append(warnings, p.label+": "+warning)
+			}
+			if note == "" {
+				note = in.record.Note()
+			}
+			study.Artefacts = append(study.Artefacts, analysis.Artefact{Modality: modality, MediaType: analysis.DICOMMediaType})
+			contents = append(contents, in.content)
+			continue
+		}
 		mediaType, err := checkContent(modality, p.label, p.content)
 		if err != nil {
 			return nil, err
@@ -43,11 +62,19 @@ func (s *server) CreateStudy(ctx context.Context, request api.CreateStudyRequest
 		e.Limit, e.Value = "at least 1 artefact", "0"
 		return nil, e
 	}
+	if note != "" && !slices.ContainsFunc(study.Artefacts, func(a analysis.Artefact) bool { return a.Modality == analysis.Text }) {
+		study.Artefacts = append(study.Artefacts, analysis.Artefact{Modality: analysis.Text, MediaType: analysis.TextMediaType})
+		contents = append(contents, []byte(note))
+	}
 	if err := s.Store.CreateStudy(ctx, study, contents); err != nil {
 		return nil, err
 	}
+	created := studyOf(study)
+	if len(warnings) > 0 {
+		created.Warnings = &warnings
+	}
 	return api.CreateStudy201JSONResponse{
-		Body:    studyOf(study),
+		Body:    created,
 		Headers: api.CreateStudy201ResponseHeaders{Location: "/v1/studies/" + study.ID},
 	}, nil
 }

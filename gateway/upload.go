@@ -94,7 +94,7 @@ func checkContent(modality analysis.Modality, label string, content []byte) (med
 		if strings.TrimSpace(string(content)) == "" {
 			return "", analysis.Invalid(label, "the text is empty")
 		}
-		return "text/plain; charset=utf-8", analysis.ValidateText(label, string(content), analysis.MaxTextBytes)
+		return analysis.TextMediaType, analysis.ValidateText(label, string(content), analysis.MaxTextBytes)
 	case analysis.Image:
 		header, err := media.CheckImage(content)
 		return header.MediaType(), relabel(err, label)

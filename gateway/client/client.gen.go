@@ -497,6 +497,15 @@ type Limits struct {
 	// Candidates Answers of one question
 	Candidates int `json:"candidates"`
 
+	// DicomResults Results of one search of /dicom-web
+	DicomResults int `json:"dicom_results"`
+
+	// DicomUploadBytes A whole multipart body of /dicom-web; each instance is an image
+	DicomUploadBytes int64 `json:"dicom_upload_bytes"`
+
+	// DicomUploadParts Instances of one such body
+	DicomUploadParts int `json:"dicom_upload_parts"`
+
 	// EmbeddingInputs Inputs of one embeddings call
 	EmbeddingInputs int `json:"embedding_inputs"`
 
@@ -790,7 +799,13 @@ type Study struct {
 	// Id Example: 0198c0de-0000-7000-8000-000000000000
 	Id     ID                `json:"id"`
 	Labels map[string]string `json:"labels"`
-	Title  string            `json:"title"`
+
+	// StudyInstanceUid Under which DICOMweb finds the study, if it came that way
+	StudyInstanceUid *string `json:"study_instance_uid,omitempty"`
+	Title            string  `json:"title"`
+
+	// Warnings What is to be known of an upload, such as text burned into a DICOM picture; in its answer only
+	Warnings *[]string `json:"warnings,omitempty"`
 }
 
 // StudyList defines model for StudyList.
@@ -813,6 +828,9 @@ type StudyMetadata struct {
 // TraceID W3C trace id of the request, also in the log
 type TraceID = string
 
+// UID Example: 2.25.193210346543210987654321098765432109876
+type UID = string
+
 // UsedArtefact defines model for UsedArtefact.
 type UsedArtefact struct {
 	// Id Example: 0198c0de-0000-7000-8000-000000000000
@@ -824,11 +842,23 @@ type UsedArtefact struct {
 // Cursor Example: 0198c0de-0000-7000-8000-000000000000
 type Cursor = ID
 
+// FrameList Example: 1
+type FrameList = string
+
+// InstanceUID Example: 2.25.193210346543210987654321098765432109876
+type InstanceUID = UID
+
 // Limit defines model for Limit.
 type Limit = int
 
+// SeriesUID Example: 2.25.193210346543210987654321098765432109876
+type SeriesUID = UID
+
 // StudyID Example: 0198c0de-0000-7000-8000-000000000000
 type StudyID = ID
+
+// StudyUID Example: 2.25.193210346543210987654321098765432109876
+type StudyUID = UID
 
 // ListStudiesParams defines parameters for ListStudies.
 type ListStudiesParams struct {
@@ -844,7 +874,7 @@ type CreateStudyMultipartBody struct {
 	// Audio WAV files
 	Audio *[]openapi_types.File `json:"audio,omitempty"`
 
-	// Image JPEG or PNG files
+	// Image JPEG, PNG or DICOM files; what identifies a patient is removed from DICOM
 	Image *[]openapi_types.File `json:"image,omitempty"`
 
 	// Metadata Example: {"labels":{"ward":"7"},"title":"Chest film"}

@@ -77,7 +77,9 @@ type InstanceQuery struct {
 	Level               Level
 	StudyUID, SeriesUID string // what to search in, "" for everything
 	Matches             []Match
-	Limit, Offset       int
+	// Fields are the tags that are wanted of an instance, as in Match; nil for all.
+	Fields        []string
+	Limit, Offset int
 }
 
 // InstanceMatch is what a search found: one thing of its level, with those above it.

@@ -96,6 +96,9 @@ func (s *Store) SearchInstances(ctx context.Context, query analysis.InstanceQuer
 	}
 	if query.Level == analysis.InstanceLevel {
 		uid, metadata = "i.uid", "i.metadata"
+		if query.Fields != nil {
+			metadata = fmt.Sprintf("(SELECT coalesce(jsonb_object_agg(f.key, f.value), '{}') FROM jsonb_each(i.metadata) f WHERE f.key = ANY(%s::text[]))", q.arg(query.Fields))
+		}
 		from += " JOIN dicom_instances i ON i.tenant_id = d.tenant_id AND i.series_uid = se.uid"
 		order += ", i.position"
 	}
