@@ -74,17 +74,6 @@ func majority(train, test blindSet) []string {
 	return answers
 }
 
-// mostFrequent returns the answer of the largest count, of several the first in the alphabet.
-func mostFrequent(counts map[string]int) string {
-	best := ""
-	for answer, n := range counts {
-		if n > counts[best] || n == counts[best] && answer < best {
-			best = answer
-		}
-	}
-	return best
-}
-
 // nearest answers each question of test with the most frequent answer to the training question of the largest cosine.
 func nearest(train, test blindSet) []string {
 	counts := map[string]map[string]int{}

@@ -19,16 +19,6 @@ type digitTally struct {
 	corrupted, whole mean
 }
 
-// mean is a running mean.
-type mean struct {
-	sum float64
-	n   int
-}
-
-func (m *mean) add(v float64) { m.sum, m.n = m.sum+v, m.n+1 }
-
-func (m *mean) value() float64 { return m.sum / float64(max(1, m.n)) }
-
 func newDigitTally() *digitTally {
 	return &digitTally{alone: map[analysis.Modality]*tally{}, digits: map[int]int{}}
 }

@@ -102,18 +102,6 @@ func easyVQA(ctx context.Context, e Env) ([]Figure, error) {
 	}), nil
 }
 
-// tally counts right answers.
-type tally struct{ right, n int }
-
-func (t *tally) count(right bool) {
-	t.n++
-	if right {
-		t.right++
-	}
-}
-
-func (t *tally) share() float64 { return float64(t.right) / float64(max(1, t.n)) }
-
 // questionPrior returns the most frequent training answer to each question, the best that can be done blindly.
 func questionPrior(known []dataset.VQAQuestion) map[string]string {
 	counts := map[string]map[string]int{}
@@ -125,12 +113,7 @@ func questionPrior(known []dataset.VQAQuestion) map[string]string {
 	}
 	prior := map[string]string{}
 	for text, answers := range counts {
-		for answer, n := range answers {
-			best, ok := prior[text]
-			if !ok || n > answers[best] || n == answers[best] && answer < best {
-				prior[text] = answer
-			}
-		}
+		prior[text] = mostFrequent(answers)
 	}
 	return prior
 }

@@ -3,7 +3,6 @@ package train
 import (
 	"context"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"slices"
 
@@ -62,7 +61,7 @@ func (e *digitsEncoder) add(part int, content []byte) int {
 
 // loadTriples encodes triples of the training and validation splits and appends their features to those of d, and
 // answers that d lacks.
-func loadTriples(ctx context.Context, o VQAOptions, d *vqaData, engine *tensor.Engine, enc Encoders, out io.Writer) (*digitTriples, error) {
+func loadTriples(ctx context.Context, env Env, seed uint64, d *vqaData, engine *tensor.Engine, enc Encoders) (*digitTriples, error) {
 	path, err := weights.Path("digits.csv.gz")
 	if err != nil {
 		return nil, err
@@ -71,12 +70,12 @@ func loadTriples(ctx context.Context, o VQAOptions, d *vqaData, engine *tensor.E
 	if err != nil {
 		return nil, err
 	}
-	recordings, err := triples.ReadRecordings(o.Data)
+	recordings, err := triples.ReadRecordings(env.Data)
 	if err != nil {
 		return nil, err
 	}
 
-	e, rng := &digitsEncoder{texts: &texts{index: map[string]int{}}}, rand.New(rand.NewPCG(o.Seed, 3))
+	e, rng := &digitsEncoder{texts: &texts{index: map[string]int{}}}, rand.New(rand.NewPCG(seed, 3))
 	set := &digitTriples{}
 	for _, q := range tripleQuestions {
 		set.questions = append(set.questions, e.add(triples.Text, []byte(q)))
@@ -99,12 +98,12 @@ func loadTriples(ctx context.Context, o VQAOptions, d *vqaData, engine *tensor.E
 	if err := set.addVal(e, rng, made); err != nil {
 		return nil, err
 	}
-	base, err := d.encodeDigits(ctx, o, e, engine, enc, out)
+	base, err := d.encodeDigits(ctx, env, e, engine, enc)
 	if err != nil {
 		return nil, err
 	}
 	set.shift(base)
-	fmt.Fprintf(out, "triples of %d pictures and %d recordings\n", len(pictures), len(recordings))
+	fmt.Fprintf(env.Log, "triples of %d pictures and %d recordings\n", len(pictures), len(recordings))
 	return set, nil
 }
 
@@ -172,7 +171,7 @@ func (t *digitTriples) addVal(e *digitsEncoder, rng *rand.Rand, made []triples.T
 
 // encodeDigits encodes what e collected, appends the features to those of d and returns, for each part, what its
 // indexes there begin at.
-func (d *vqaData) encodeDigits(ctx context.Context, o VQAOptions, e *digitsEncoder, engine *tensor.Engine, enc Encoders, out io.Writer) ([triples.Parts]int, error) {
+func (d *vqaData) encodeDigits(ctx context.Context, env Env, e *digitsEncoder, engine *tensor.Engine, enc Encoders) ([triples.Parts]int, error) {
 	var base [triples.Parts]int
 	for _, s := range e.texts.list {
 		e.contents[triples.Text] = append(e.contents[triples.Text], []byte(s))
@@ -186,7 +185,7 @@ func (d *vqaData) encodeDigits(ctx context.Context, o VQAOptions, e *digitsEncod
 		for i, b := range e.contents[part] {
 			artefacts[i] = bytesArtefact(b)
 		}
-		set, err := encodeAll(ctx, out, engine, o.Cache, p.unit, artefacts, p.encode)
+		set, err := encodeAll(ctx, env.Log, engine, env.Cache, p.unit, artefacts, p.encode)
 		if err != nil {
 			return base, err
 		}

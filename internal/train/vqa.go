@@ -2,7 +2,6 @@ package train
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -10,14 +9,6 @@ import (
 	"consilium/internal/model/fusion"
 	"consilium/internal/tensor"
 )
-
-// VQAOptions say where the examples are.
-type VQAOptions struct {
-	EasyVQA string // folder of the easy-VQA set, holding train/ and test/
-	Data    string // folder of the chest radiographs (cxr/) and the sounds (audio/)
-	Cache   string // folder where encoded features are kept
-	Seed    uint64 // of what is varied before it is encoded
-}
 
 // vqaSettings are the recipe's keys besides those that all recipes have.
 type vqaSettings struct {
@@ -57,12 +48,11 @@ func trainVQA(ctx context.Context, r *Recipe, env Env) error {
 	defer closeEncoders()
 	engine := tensor.NewEngine(tensor.Options{Device: env.Device, Threads: env.Threads, Grad: true})
 	defer engine.Close()
-	o := VQAOptions{EasyVQA: env.EasyVQA, Data: env.Data, Cache: env.Cache, Seed: s.Seed}
-	if t.data, err = loadVQA(ctx, o, engine, enc, env.Log); err != nil {
+	if t.data, err = loadVQA(ctx, env, s.Seed, engine, enc); err != nil {
 		return err
 	}
 	if v.TripleBatch > 0 {
-		if t.triples, err = loadTriples(ctx, o, t.data, engine, enc, env.Log); err != nil {
+		if t.triples, err = loadTriples(ctx, env, s.Seed, t.data, engine, enc); err != nil {
 			return err
 		}
 	}
@@ -123,9 +113,9 @@ func (t *vqaTask) Pretrained() (map[string]tensor.Raw, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start: %w", err)
 	}
-	var c fusion.Config
-	if err := json.Unmarshal([]byte(metadata[fusion.ConfigKey]), &c); err != nil {
-		return nil, fmt.Errorf("start = %s: read its config: %w", t.settings.Start, err)
+	c, err := fusion.ParseConfig(metadata)
+	if err != nil {
+		return nil, fmt.Errorf("start = %s: %w", t.settings.Start, err)
 	}
 	if !slices.Equal(c.Answers, t.config.Answers) {
 		return nil, fmt.Errorf("start = %s knows the answers %v, the recipe trains %v", t.settings.Start, c.Answers, t.config.Answers)

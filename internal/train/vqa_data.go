@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"image"
 	"image/png"
-	"io"
 	"math/rand/v2"
 	"os"
 	"slices"
@@ -16,12 +15,10 @@ import (
 	"consilium/internal/analysis"
 	"consilium/internal/dataset"
 	"consilium/internal/dataset/sounds"
+	"consilium/internal/dataset/triples"
 	"consilium/internal/model/fusion"
 	"consilium/internal/tensor"
 )
-
-// digits are the answers to "what digit is spoken?", by digit.
-var digits = []string{"zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"}
 
 // soundQuestions and digitQuestions ask for what is heard.
 var (
@@ -103,13 +100,14 @@ func (t *texts) artefacts() []artefact {
 	return all
 }
 
-// loadVQA reads the sets and encodes them. Only training and validation splits are read.
-func loadVQA(ctx context.Context, o VQAOptions, engine *tensor.Engine, enc Encoders, out io.Writer) (*vqaData, error) {
+// loadVQA reads the sets and encodes them; the seed is that of what is varied before it is encoded. Only training and
+// validation splits are read.
+func loadVQA(ctx context.Context, env Env, seed uint64, engine *tensor.Engine, enc Encoders) (*vqaData, error) {
 	d := &vqaData{}
 	t := &texts{index: map[string]int{}}
 	answers := &texts{index: map[string]int{}}
 
-	easy, err := dataset.ReadEasyVQA(o.EasyVQA, "train")
+	easy, err := dataset.ReadEasyVQA(env.EasyVQA, "train")
 	if err != nil {
 		return nil, err
 	}
@@ -120,7 +118,7 @@ func loadVQA(ctx context.Context, o VQAOptions, engine *tensor.Engine, enc Encod
 			return nil, err
 		}
 	}
-	heard, err := sounds.Read(o.Data)
+	heard, err := sounds.Read(env.Data)
 	if err != nil {
 		return nil, err
 	}
@@ -131,30 +129,30 @@ func loadVQA(ctx context.Context, o VQAOptions, engine *tensor.Engine, enc Encod
 			return nil, err
 		}
 	}
-	chest, err := dataset.ReadChest(o.Data)
+	chest, err := dataset.ReadChest(env.Data)
 	if err != nil {
 		return nil, err
 	}
-	films, varied, err := d.addChest(chest, t, len(images), o.Seed)
+	films, varied, err := d.addChest(chest, t, len(images), seed)
 	if err != nil {
 		return nil, err
 	}
 	d.answers = answers.list
 
-	fmt.Fprintf(out, "%d visual and %d heard questions, %d answers, %d radiographs, %d findings\n",
+	fmt.Fprintf(env.Log, "%d visual and %d heard questions, %d answers, %d radiographs, %d findings\n",
 		len(d.visual), len(d.heard), len(d.answers), len(d.films), len(d.findings))
-	if d.text, err = encodeAll(ctx, out, engine, o.Cache, "texts", t.artefacts(), enc.encodeText); err != nil {
+	if d.text, err = encodeAll(ctx, env.Log, engine, env.Cache, "texts", t.artefacts(), enc.encodeText); err != nil {
 		return nil, err
 	}
-	if d.image, err = encodeAll(ctx, out, engine, o.Cache, "images", append(images, films...), enc.encodeImage); err != nil {
+	if d.image, err = encodeAll(ctx, env.Log, engine, env.Cache, "images", append(images, films...), enc.encodeImage); err != nil {
 		return nil, err
 	}
-	more, err := encodeAll(ctx, out, engine, o.Cache, "varied-films", varied, enc.encodeImage)
+	more, err := encodeAll(ctx, env.Log, engine, env.Cache, "varied-films", varied, enc.encodeImage)
 	if err != nil {
 		return nil, err
 	}
 	d.image.join(more)
-	if d.audio, err = encodeAll(ctx, out, engine, o.Cache, "sounds", clips, enc.encodeSound); err != nil {
+	if d.audio, err = encodeAll(ctx, env.Log, engine, env.Cache, "sounds", clips, enc.encodeSound); err != nil {
 		return nil, err
 	}
 	for _, q := range d.visual {
@@ -220,7 +218,7 @@ func (d *vqaData) addHeard(clips []sounds.Clip, t, answers *texts) []string {
 		}
 		ask, say := soundQuestions, c.Label
 		if c.IsDigit() {
-			ask, say = digitQuestions, digits[c.Digit()]
+			ask, say = digitQuestions, triples.Words[c.Digit()]
 		}
 		caption := t.id("the sound of " + say)
 		add := func(q, a string) {
