@@ -97,7 +97,12 @@ func (s *Store) write(path string, content []byte) error {
 	if err != nil {
 		return errors.Join(err, os.Remove(file.Name()))
 	}
-	// The name is safe only when its folder is, and a new folder only when its parent is.
+	return s.syncFolders(path)
+}
+
+// syncFolders makes the name of a new blob safe, or takes it back: it is safe only when its folder is, and a new folder
+// only when its parent is.
+func (s *Store) syncFolders(path string) error {
 	for _, dir := range []string{filepath.Dir(path), filepath.Dir(filepath.Dir(path)), s.dir} {
 		if err := syncDir(dir); err != nil {
 			return errors.Join(err, os.Remove(path))

@@ -16,8 +16,12 @@ import (
 // reclaimTimeout bounds the removal of bytes after the request that caused it may have ended.
 const reclaimTimeout = 30 * time.Second
 
-// abandoned is the age from which a blob that no artefact holds belongs to an upload that died.
+// abandoned is the age from which a blob that nothing holds belongs to an upload that died.
 const abandoned = "1 hour"
+
+// unheld is true of a blob b that neither an artefact nor a model of the tenant holds.
+const unheld = `NOT EXISTS (SELECT FROM artefacts a WHERE a.tenant_id = b.tenant_id AND a.sha256 = b.sha256)
+	AND NOT EXISTS (SELECT FROM model_versions m WHERE m.tenant_id = b.tenant_id AND m.sha256 = b.sha256)`
 
 // content is one artefact's bytes with their digest.
 type content struct {
@@ -78,7 +82,7 @@ func fatal(err error) error {
 	return &analysis.Error{Code: analysis.Internal, Message: "the bytes could not be stored", Err: err}
 }
 
-// reclaim removes the files of the digests that no artefact of the tenant holds. It goes on when the caller's
+// reclaim removes the files of the digests that nothing of the tenant holds. It goes on when the caller's
 // request ends, and it waits for uploads of the same bytes.
 func (s *Store) reclaim(ctx context.Context, tenant string, digests []string) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), reclaimTimeout)
@@ -90,8 +94,7 @@ func (s *Store) reclaim(ctx context.Context, tenant string, digests []string) er
 			if err != nil || tag.RowsAffected() == 0 {
 				return err
 			}
-			tag, err = tx.Exec(ctx, `DELETE FROM blobs b WHERE tenant_id = $1 AND sha256 = $2
-				AND NOT EXISTS (SELECT FROM artefacts a WHERE a.tenant_id = b.tenant_id AND a.sha256 = b.sha256)`, tenant, digest)
+			tag, err = tx.Exec(ctx, "DELETE FROM blobs b WHERE tenant_id = $1 AND sha256 = $2 AND "+unheld, tenant, digest)
 			if err != nil || tag.RowsAffected() == 0 {
 				return err
 			}
@@ -107,8 +110,7 @@ func (s *Store) reclaim(ctx context.Context, tenant string, digests []string) er
 // ReclaimAbandoned removes the bytes that uploads and deletions left behind when their process died. Call it
 // at the start.
 func (s *Store) ReclaimAbandoned(ctx context.Context) error {
-	rows, err := s.pool.Query(ctx, `SELECT tenant_id, sha256 FROM blobs b WHERE created_at < now() - $1::interval
-		AND NOT EXISTS (SELECT FROM artefacts a WHERE a.tenant_id = b.tenant_id AND a.sha256 = b.sha256)`, abandoned)
+	rows, err := s.pool.Query(ctx, "SELECT tenant_id, sha256 FROM blobs b WHERE created_at < now() - $1::interval AND "+unheld, abandoned)
 	if err != nil {
 		return failure("find abandoned bytes", err)
 	}

@@ -1,10 +1,11 @@
-// Package postgres stores studies, answers and reports in PostgreSQL.
+// Package postgres stores studies, answers, reports and models in PostgreSQL.
 package postgres
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/google/uuid"
@@ -13,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"consilium/internal/analysis"
+	"consilium/internal/blob"
 )
 
 // Blobs keeps the bytes of artefacts by tenant and digest. Put is durable when it returns and no error for what
@@ -21,6 +23,10 @@ type Blobs interface {
 	Put(tenant, digest string, content []byte) error
 	Get(tenant, digest string) ([]byte, error)
 	Remove(tenant, digest string) error
+	// Stage, Adopt and Reader do the same for content that is too large for memory.
+	Stage(content io.Reader, limit int64) (*blob.Staged, error)
+	Adopt(tenant string, content *blob.Staged) error
+	Reader(tenant, digest string) (io.ReadCloser, error)
 }
 
 // Store implements analysis.Store.
