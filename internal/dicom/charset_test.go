@@ -1,6 +1,7 @@
 package dicom
 
 import (
+	"slices"
 	"strings"
 	"testing"
 )
@@ -72,6 +73,19 @@ func TestCharacterSets(t *testing.T) {
 		if err != nil || again.Dataset.String(PatientName) != c.want || again.Notes != nil {
 			t.Errorf("%s: written and read again: %v", c.names, err)
 		}
+	}
+}
+
+// TestTextBeforeCharacterSet reads text of the meta information, which has to be ASCII, and is not here.
+func TestTextBeforeCharacterSet(t *testing.T) {
+	const sourceTitle Tag = 0x00020016
+	meta := NewDataset(NewText(TransferSyntaxUID, UI, string(ExplicitLittle)), NewText(sourceTitle, AE, "J\xe9r\xf4me"))
+	f, err := Parse(slices.Concat(make([]byte, preambleBytes), []byte(prefix), form{explicit: true}.dataset(meta)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := f.Meta.String(sourceTitle); got != "J?r?me" || len(f.Notes) != 1 || f.Dataset.Len() != 0 {
+		t.Errorf("%q, notes %v, %d elements", got, f.Notes, f.Dataset.Len())
 	}
 }
 

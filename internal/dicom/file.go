@@ -5,8 +5,11 @@ package dicom
 const (
 	// MaxBytes bounds the file.
 	MaxBytes = 256 << 20
-	// MaxInflatedBytes bounds what a deflated data set inflates to.
+	// MaxInflatedBytes bounds what a deflated data set inflates to. Beyond InflatedFloor it is bounded by MaxInflation
+	// bytes for each byte of the file, too: pictures of tissue stay below 10, and masks, which reach 1,000, are small.
 	MaxInflatedBytes = 64 << 20
+	InflatedFloor    = 4 << 20
+	MaxInflation     = 64
 	// MaxElements bounds the elements of a file, those of nested items included.
 	MaxElements = 1 << 18
 	// MaxDepth bounds how deep sequences lie within each other; enhanced images need 4 or 5.
@@ -29,4 +32,7 @@ type File struct {
 	// Notes says in words what was done to make sense of the file: a missing header, a character set that is not
 	// known.
 	Notes []string
+
+	// spent estimates what Parse allocated, in bytes.
+	spent int64
 }

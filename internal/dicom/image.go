@@ -166,11 +166,12 @@ func (m *Image) Decodable() error {
 	return nil
 }
 
-// DecodeBytes returns an upper estimate of what Render allocates for one frame, in bytes: the decoded samples, the
-// picture, and the tables that map one to the other.
+// DecodeBytes returns an upper estimate of what parsing the file and rendering one frame allocate, in bytes: the
+// elements, numbers turned to little endian, what was deflated, the decoded samples, the picture, and the tables that map
+// one to the other.
 func (m *Image) DecodeBytes() int64 {
 	pixels := int64(m.Rows) * int64(m.Columns)
-	n := int64(1 << 20)
+	n := int64(1<<20) + m.file.spent
 	switch {
 	case m.file.TransferSyntax == JPEGBaseline:
 		// The decoder works in blocks of up to 32 pixels a side, and joins fragments first.
@@ -205,4 +206,14 @@ func (m *Image) checkFrame(i int) error {
 			Limit: fmt.Sprintf("%d frames", m.Frames), Value: fmt.Sprintf("frame %d", i+1)}
 	}
 	return nil
+}
+
+// Representative returns the frame, counted from 0, that stands for all of them: the one that the file names
+// (Representative Frame Number, PS3.3 section C.7.6.6), else the middle one, since the ends of a volume show little of
+// what it was made of.
+func (m *Image) Representative() int {
+	if n, ok := m.file.Dataset.Int(representativeFrameNumber); ok && n >= 1 && n <= int64(m.Frames) {
+		return int(n) - 1
+	}
+	return (m.Frames - 1) / 2
 }

@@ -59,6 +59,7 @@ func Parse(b []byte) (*File, error) {
 		return nil, err
 	}
 	f.Dataset = d
+	f.spent += int64(p.elements) * elementBytes
 	if p.wide && d.Get(SpecificCharacterSet) == nil {
 		d.Set(NewText(SpecificCharacterSet, CS, utf8Name))
 	}
@@ -116,6 +117,9 @@ func byteOrder(big bool) binary.ByteOrder {
 	}
 	return binary.LittleEndian
 }
+
+// elementBytes is about what an element takes in memory besides its value.
+const elementBytes = 192
 
 // parser walks the bytes of one file.
 type parser struct {
@@ -202,11 +206,13 @@ func (p *parser) encoding(kind start) error {
 // inflate replaces the bytes of the data set by what they inflate to.
 func (p *parser) inflate() error {
 	var out bytes.Buffer
+	limit := min(MaxInflatedBytes, max(InflatedFloor, MaxInflation*len(p.b)))
 	r := flate.NewReader(bytes.NewReader(p.b[p.at:]))
-	n, err := out.ReadFrom(io.LimitReader(r, MaxInflatedBytes+1))
+	n, err := out.ReadFrom(io.LimitReader(r, int64(limit)+1))
+	p.file.spent += 4 * n // the buffer doubles
 	switch {
-	case n > MaxInflatedBytes:
-		return overLimit("the deflated DICOM data set is too large", fmt.Sprintf("%d bytes", MaxInflatedBytes), "more")
+	case n > int64(limit):
+		return overLimit("the deflated DICOM data set inflates to too much", fmt.Sprintf("%d bytes, for a file of %d", limit, len(p.b)), "more")
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return invalid("the DICOM file is cut off: its deflated data set has no end")
 	case err != nil:

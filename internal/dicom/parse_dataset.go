@@ -1,9 +1,11 @@
 package dicom
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"slices"
+	"unicode/utf8"
 )
 
 // undefined is the length of a value that ends with a delimiter.
@@ -20,6 +22,9 @@ type scope struct {
 func (p *parser) dataset(s scope, end, depth int, delimited bool) (*Dataset, error) {
 	d := &Dataset{}
 	sorted := true
+	outer := p.wide
+	p.wide = false
+	defer func() { p.wide = p.wide || outer }()
 	for {
 		if p.at == end && !delimited {
 			break
@@ -31,6 +36,9 @@ func (p *parser) dataset(s scope, end, depth int, delimited bool) (*Dataset, err
 			p.at += 8
 			break
 		}
+		if tag := p.tag(s); tag.Group() == 0x0002 {
+			return nil, invalid("the DICOM file is broken: element %v at byte %d belongs before the data set", tag, p.at)
+		}
 		e, err := p.element(s, end, depth)
 		if err != nil {
 			return nil, err
@@ -40,6 +48,9 @@ func (p *parser) dataset(s scope, end, depth int, delimited bool) (*Dataset, err
 		}
 		switch e.Tag {
 		case SpecificCharacterSet:
+			if p.wide {
+				return nil, invalid("the DICOM file is broken: Specific Character Set comes after text that needs it")
+			}
 			var unknown []string
 			s.charset, unknown = charsetOf(e.Strings())
 			for _, name := range unknown {
@@ -128,13 +139,14 @@ func (p *parser) element(s scope, end, depth int) (*Element, error) {
 		if len(value) > MaxTextBytes {
 			return nil, overLimit(fmt.Sprintf("the text of DICOM element %v is too long", tag), fmt.Sprintf("%d bytes", MaxTextBytes), fmt.Sprintf("%d bytes", len(value)))
 		}
-		value = p.text(s.charset, value)
+		value = p.text(s.charset, tag, value)
 	} else if traits.width > 1 {
 		if len(value)%traits.width != 0 || vr == AT && len(value)%4 != 0 {
 			return nil, invalid("the DICOM file is broken: element %v of VR %s has %d bytes", tag, vr, len(value))
 		}
 		if s.big {
 			value = swapped(value, traits.width)
+			p.file.spent += int64(len(value))
 		}
 	}
 	return &Element{Tag: tag, VR: vr, Value: value}, nil
@@ -248,7 +260,7 @@ func (p *parser) encapsulated(s scope, tag Tag, vr VR, end int) (*Element, error
 }
 
 // text returns the value as UTF-8 without padding at its end.
-func (p *parser) text(c charset, value []byte) []byte {
+func (p *parser) text(c charset, tag Tag, value []byte) []byte {
 	n := len(value)
 	for n > 0 && (value[n-1] == ' ' || value[n-1] == 0) {
 		n--
@@ -256,6 +268,15 @@ func (p *parser) text(c charset, value []byte) []byte {
 	value = value[:n:n]
 	if isASCII(value) {
 		return value
+	}
+	if tag < SpecificCharacterSet { // no character set holds before the one is named
+		p.note("text of element %v is not ASCII, which it has to be; question marks stand for the rest", tag)
+		return bytes.Map(func(r rune) rune {
+			if r >= utf8.RuneSelf || r == 0x1b {
+				return '?'
+			}
+			return r
+		}, value)
 	}
 	p.wide = true
 	if c.assumed() {

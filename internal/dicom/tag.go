@@ -94,8 +94,9 @@ const (
 	DoubleFloatPixelData           Tag = 0x7FE00009
 	PixelData                      Tag = 0x7FE00010
 
-	segmentedRedPaletteData Tag = 0x00281221
-	extendedOffsetTable     Tag = 0x7FE00001
+	representativeFrameNumber Tag = 0x00286010
+	segmentedRedPaletteData   Tag = 0x00281221
+	extendedOffsetTable       Tag = 0x7FE00001
 
 	item              Tag = 0xFFFEE000
 	itemDelimiter     Tag = 0xFFFEE00D

@@ -141,6 +141,8 @@ func (w *writer) element(e *Element) error {
 		return overLimit(fmt.Sprintf("write DICOM: element %v is too large", e.Tag), fmt.Sprintf("%d bytes", MaxBytes), fmt.Sprintf("%d bytes", len(e.Value)))
 	case traits.width > 1 && len(e.Value)%traits.width != 0:
 		return invalid("write DICOM: element %v of VR %s has %d bytes", e.Tag, e.VR, len(e.Value))
+	case traits.text && e.Tag < SpecificCharacterSet && !isASCII(e.Value):
+		return invalid("write DICOM: the text of element %v is not ASCII", e.Tag)
 	case traits.text && !utf8.Valid(e.Value):
 		return invalid("write DICOM: the text of element %v is not UTF-8", e.Tag)
 	}
