@@ -36,6 +36,14 @@ type ModelVersion struct {
 // Digest identifies the weights, as the digests of the platform's own models do.
 func (v *ModelVersion) Digest() string { return "sha256:" + v.Card.SHA256 }
 
+// BroughtModel names the model that a result is of, if a user brought it.
+type BroughtModel struct {
+	Name    string `json:"name"`
+	Version int    `json:"version"`
+	Digest  string `json:"digest"`
+	Licence string `json:"licence"`
+}
+
 // Weights are the bytes of a model on their way into the store, in a file that nothing refers to yet.
 type Weights interface {
 	// ID is the id of the version that the weights are to be.

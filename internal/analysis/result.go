@@ -31,6 +31,8 @@ type Finding struct {
 	Threshold float64  `json:"threshold"`
 	Present   bool     `json:"present"`
 	Modality  Modality `json:"modality"` // the modality that the label is judged from
+	// Model is the digest of the model that judged, "" for the fusion.
+	Model string `json:"model,omitempty"`
 }
 
 // Degradation is a modality that the request had and the result lacks, or has in part, because a part of the
@@ -78,6 +80,8 @@ type Result struct {
 	Degraded []Degradation `json:"degraded,omitempty"`
 	// Models maps the name of each model that took part (text, image, audio, fusion) to its digest.
 	Models map[string]string `json:"models"`
+	// Brought is the model that judged if a user brought it; nil if the platform's own did.
+	Brought *BroughtModel `json:"brought,omitempty"`
 }
 
 // Status says whether an answer may be given or a person has to look first.

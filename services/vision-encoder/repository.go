@@ -74,6 +74,9 @@ func (r *Repository) LoadModel(ctx context.Context, version *analysis.ModelVersi
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+	if r.touch(version.ID) { // somebody loaded it meanwhile
+		return nil
+	}
 	file, err := spool(weights, version)
 	if err != nil {
 		return err
