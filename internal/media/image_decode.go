@@ -15,6 +15,7 @@ import (
 	"github.com/disintegration/imaging"
 
 	"consilium/internal/analysis"
+	"consilium/internal/dicom"
 )
 
 // Decoded is a picture in memory.
@@ -22,11 +23,11 @@ type Decoded struct {
 	Header ImageHeader
 	// Image is upright, opaque and of 8 bits a sample: *image.Gray, *image.YCbCr, *image.RGBA or *image.NRGBA.
 	Image image.Image
-	// Notes says what was done to the picture: rotated, converted.
+	// Notes says what was done to the picture: rotated, converted, windowed.
 	Notes []analysis.Note
 }
 
-// DecodeImage checks a JPEG or PNG as CheckImage does and decodes it.
+// DecodeImage checks a JPEG, PNG or DICOM file as CheckImage does and decodes it.
 //
 //   - The EXIF orientation is applied.
 //   - 16-bit grey becomes 8-bit by the number of bits that the picture uses: with 2^k - 1 the smallest such
@@ -35,9 +36,14 @@ type Decoded struct {
 //   - 16-bit colour keeps its upper 8 bits.
 //   - Transparency is laid over black, the value of no exposure in a radiograph.
 //   - CMYK becomes RGB without a colour profile; gamma and embedded profiles are not applied.
+//   - DICOM is shown as dicom.Image.Render does, by the window in the file or the range of the values; of several
+//     frames the one that dicom.Image.Representative names.
 //
 // The error is as CheckImage's; data that a decoder refuses is InvalidArgument.
 func DecodeImage(b []byte) (*Decoded, error) {
+	if len(b) <= MaxImageBytes && dicom.Is(b) {
+		return decodeDICOM(b)
+	}
 	h, err := CheckImage(b)
 	if err != nil {
 		return nil, err

@@ -5,11 +5,13 @@ import (
 	"fmt"
 
 	"consilium/internal/analysis"
+	"consilium/internal/dicom"
 )
 
 // The limits of a picture. They are checked on its header, before a pixel is allocated.
 const (
-	// MaxImageBytes bounds the encoded picture. A 16-bit mammogram of 28 million pixels, which PNG about halves, fits.
+	// MaxImageBytes bounds the encoded picture. A 16-bit mammogram of 28 million pixels, which PNG about halves, fits;
+	// as uncompressed DICOM it does not, while a radiograph of 16 million pixels does.
 	MaxImageBytes = 32 << 20
 	// MaxImageSide bounds each side, in pixels.
 	MaxImageSide = 16384
@@ -24,7 +26,7 @@ const (
 
 // ImageHeader is what a picture says about itself.
 type ImageHeader struct {
-	Format        string // jpeg or png
+	Format        string // jpeg, png or dicom
 	Width, Height int    // in pixels, as stored: before the orientation is applied
 	BitDepth      int    // bits of a sample, or of an index into a palette
 	// ColorModel is grey, grey+alpha, rgb, rgba, palette, ycbcr, cmyk or ycck.
@@ -33,10 +35,19 @@ type ImageHeader struct {
 	Progressive bool
 	// Orientation is that of the EXIF data, 1 to 8; 1, upright, if there is none.
 	Orientation int
+	// Frames is the number of pictures in a DICOM file, of which one is decoded; 0 for other formats.
+	Frames int
+
+	decoding int64 // what decoding a DICOM file allocates, in bytes
 }
 
 // MediaType returns the picture's media type, such as image/png.
-func (h ImageHeader) MediaType() string { return "image/" + h.Format }
+func (h ImageHeader) MediaType() string {
+	if h.Format == "dicom" {
+		return analysis.DICOMMediaType
+	}
+	return "image/" + h.Format
+}
 
 // DecodeBytes returns an upper estimate of what DecodeImage allocates for the picture, in bytes.
 func (h ImageHeader) DecodeBytes() int64 {
@@ -44,6 +55,8 @@ func (h ImageHeader) DecodeBytes() int64 {
 	pixels := int64(h.Width) * int64(h.Height)
 	perPixel := int64(0)
 	switch h.Format {
+	case "dicom":
+		return h.decoding
 	case "jpeg":
 		pixels = int64((h.Width+31)&^31) * int64((h.Height+31)&^31)
 		samples := map[string]int64{"grey": 1, "ycbcr": 3, "rgb": 3, "cmyk": 4, "ycck": 4}[h.ColorModel]
@@ -77,10 +90,11 @@ func (h ImageHeader) DecodeBytes() int64 {
 	return pixels * perPixel
 }
 
-// CheckImage reads the structure of a JPEG or PNG without decoding it and returns what it says. The error is
-// UnsupportedMedia, with the kind's name where it is known, for bytes of another kind or of a variety that is not
+// CheckImage reads the structure of a JPEG, PNG or DICOM file without decoding it and returns what it says. The error
+// is UnsupportedMedia, with the kind's name where it is known, for bytes of another kind or of a variety that is not
 // read; TooLarge for one over a limit; InvalidArgument for one that is broken or cut off. The cost is one walk
-// over the bytes, and nothing of the picture's size is allocated.
+// over the bytes, and nothing of the picture's size is allocated; but a DICOM file in big endian is copied, and one
+// that is deflated is inflated.
 func CheckImage(b []byte) (ImageHeader, error) {
 	var h ImageHeader
 	var err error
@@ -93,8 +107,10 @@ func CheckImage(b []byte) (ImageHeader, error) {
 		h, err = readPNG(b)
 	case bytes.HasPrefix(b, []byte{0xff, 0xd8, 0xff}):
 		h, err = readJPEG(b)
+	case dicom.Is(b):
+		_, h, err = readDICOM(b)
 	default:
-		return h, unsupportedImage("%s is not read; send JPEG or PNG", kindOf(b))
+		return h, unsupportedImage("%s is not read; send JPEG, PNG or DICOM", kindOf(b))
 	}
 	if err != nil {
 		return ImageHeader{}, err
@@ -127,7 +143,7 @@ func (h ImageHeader) checkFilled(data, least int64) error {
 	return nil
 }
 
-// kinds are what people send in place of a JPEG or PNG, by the bytes at an offset.
+// kinds are what people send in place of a picture that is read, by the bytes at an offset.
 var kinds = []struct {
 	name   string
 	offset int
@@ -141,7 +157,6 @@ var kinds = []struct {
 	{"TIFF", 0, "MM\x00*"},
 	{"BigTIFF", 0, "II+\x00"},
 	{"BigTIFF", 0, "MM\x00+"},
-	{"DICOM", 128, "DICM"},
 	{"AVIF", 4, "ftypavif"},
 	{"HEIC", 4, "ftyphei"},
 	{"HEIC", 4, "ftyphev"},
