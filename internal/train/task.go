@@ -51,6 +51,8 @@ type Env struct {
 // tasks are what recipes can train, by the value of the key "task".
 var tasks = map[string]func(ctx context.Context, r *Recipe, env Env) error{
 	"audio":   trainAudio,
+	"lesions": trainLesions,
+	"lungs":   trainLungs,
 	"vqa":     trainVQA,
 	"vqa-rad": trainVQARAD,
 }

@@ -1,0 +1,117 @@
+package train
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"consilium/internal/dataset"
+	"consilium/internal/mask"
+	"consilium/internal/tensor"
+)
+
+// lesionClasses are what the recipe lesions finds. "lesion" is any opacity, effusion included, which is drawn on a single
+// film and cannot be learnt alone.
+var lesionClasses = []string{"lesion", "ground glass", "consolidation"}
+
+// lesionValues are the pixels of a class in the masks.
+var lesionValues = [][]uint8{
+	{dataset.LesionGroundGlass, dataset.LesionConsolidation, dataset.LesionEffusion},
+	{dataset.LesionGroundGlass},
+	{dataset.LesionConsolidation},
+}
+
+// noFinding is the label of a film on which nothing is to be found.
+const noFinding = "No Finding"
+
+// LeftOut is the metadata entry of a fold's weights: the digests of the films that they have not seen, between commas.
+const LeftOut = "left_out"
+
+// trainLesions trains the net that finds opacities of the lungs, on the films with a mask of them outside the test split.
+// Training films without any finding are shown beside them: all films with a mask are of ill lungs.
+func trainLesions(ctx context.Context, r *Recipe, env Env) error {
+	return trainSegmentation(ctx, r, env, lesionClasses, func(t *segmentTask, films []dataset.Film) error {
+		var digests []string
+		for _, f := range films {
+			drawn, empty := f.Lesion != "", f.Split == "train" && f.Has(noFinding)
+			if f.Split != "train" && f.Split != "val" || !drawn && !empty {
+				continue
+			}
+			e, err := lesionExample(f, t.settings.Side)
+			if err != nil {
+				return err
+			}
+			switch fold := dataset.Fold(films, f); {
+			case !drawn:
+				t.empty = append(t.empty, e)
+			case fold == t.settings.Fold:
+				digest, err := fileDigest(f.Path)
+				if err != nil {
+					return err
+				}
+				t.val, digests = append(t.val, e), append(digests, digest)
+			default:
+				t.films = append(t.films, e)
+			}
+		}
+		t.about[LeftOut] = strings.Join(digests, ",")
+		t.judge = judgeLesions
+		return nil
+	})
+}
+
+func lesionExample(f dataset.Film, side int) (e segmentExample, err error) {
+	e = segmentExample{film: f, target: make([][]float32, len(lesionClasses))}
+	if e.image, err = readFilm(f, side); err != nil {
+		return e, err
+	}
+	for i, values := range lesionValues {
+		if f.Lesion == "" {
+			e.target[i] = make([]float32, side*side)
+			continue
+		}
+		m, err := readClass(f.Lesion, values...)
+		if err != nil {
+			return e, err
+		}
+		e.target[i] = shares(m, side)
+	}
+	return e, nil
+}
+
+// fileDigest is the SHA-256 of a file in lower-case hex.
+func fileDigest(path string) (string, error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return "", fmt.Errorf("read a film: %w", err)
+	}
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:]), nil
+}
+
+// judgeLesions prints the overlap of each class on the films of the fold that show it, at their size, and returns the
+// mean of the first.
+func judgeLesions(t *segmentTask, a *tensor.Arena, out io.Writer) float64 {
+	side := t.settings.Side
+	overlaps := make([][]float64, len(lesionClasses))
+	for _, e := range t.val {
+		planes := t.logits(a, e.image)
+		for i, values := range lesionValues {
+			want, err := readClass(e.film.Lesion, values...)
+			if err != nil {
+				a.Fail("validate", "%v", err)
+			}
+			if want.Area() > 0 {
+				overlaps[i] = append(overlaps[i], mask.Dice(mask.Threshold(planes[i], side, side, 0, want.Width, want.Height), want))
+			}
+		}
+	}
+	for i, name := range lesionClasses {
+		fmt.Fprintf(out, "validation: Dice of %s %s\n", name, spread(overlaps[i]))
+	}
+	return meanOf(overlaps[0])
+}
