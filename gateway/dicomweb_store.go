@@ -1,6 +1,8 @@
 package gateway
 
 import (
+	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -115,6 +117,9 @@ func (s *server) storePart(r *http.Request, t *tally, contentType string, raw []
 	}
 	if err == nil {
 		err = s.Instances.StoreInstance(r.Context(), in.instance, in.content)
+		if fieldOf(err) == analysis.OtherBytes && s.hasPicture(r.Context(), in) {
+			in.warnings, err = append(in.warnings, "the same picture was stored before; the first file stays"), nil
+		}
 	}
 	if err != nil {
 		t.fail(in, err)
@@ -124,6 +129,57 @@ func (s *server) storePart(r *http.Request, t *tally, contentType string, raw []
 		return
 	}
 	t.store(in)
+}
+
+func fieldOf(err error) string {
+	var e *analysis.Error
+	if !errors.As(err, &e) {
+		return ""
+	}
+	return e.Field
+}
+
+// hasPicture says that the instance which is stored under the UID shows the same: it was sent before in another encoding,
+// or cleaned by another edition of the rules. It stays as it is.
+func (s *server) hasPicture(ctx context.Context, in *received) bool {
+	i := in.instance
+	stored, err := s.Instances.Instances(ctx, analysis.InstancePage{StudyUID: i.StudyUID, SeriesUID: i.SeriesUID, UID: i.UID, After: -1, Limit: 1})
+	if err != nil || len(stored) == 0 {
+		return false
+	}
+	content, err := s.Store.Content(ctx, &stored[0].Artefact)
+	if err != nil {
+		return false
+	}
+	return samePicture(content, in.content)
+}
+
+// samePicture says that two files have the same frames, however they are encoded.
+func samePicture(a, b []byte) bool {
+	var images [2]*dicom.Image
+	for k, raw := range [][]byte{a, b} {
+		file, err := dicom.Parse(raw)
+		if err != nil {
+			return false
+		}
+		if images[k], err = file.Image(); err != nil {
+			return false
+		}
+	}
+	if images[0].Frames != images[1].Frames {
+		return false
+	}
+	for n := range images[0].Frames {
+		one, err := images[0].Frame(n)
+		if err != nil {
+			return false
+		}
+		other, err := images[1].Frame(n)
+		if err != nil || one.Rows != other.Rows || one.Columns != other.Columns || one.Samples != other.Samples || one.Bits != other.Bits || !bytes.Equal(one.Data, other.Data) {
+			return false
+		}
+	}
+	return true
 }
 
 func (t *tally) store(in *received) {
@@ -180,7 +236,7 @@ func reasonOf(err error) int64 {
 		}
 		return reasonCannotUnderstand
 	case analysis.Conflict:
-		if e.Field == "uid" {
+		if e.Field == analysis.OtherBytes {
 			return reasonDuplicate
 		}
 		return reasonMismatch

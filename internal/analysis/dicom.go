@@ -92,13 +92,16 @@ type InstanceMatch struct {
 	StudySeries, StudyInstances, SeriesInstances int
 }
 
+// OtherBytes is the Field of the Conflict of an instance whose UID is stored with other bytes.
+const OtherBytes = "uid"
+
 // InstanceStore keeps instances of DICOM, with the rules of Store.
 type InstanceStore interface {
 	// Secret returns the 32 bytes that this installation alone knows under a name; they are made when first asked for.
 	Secret(ctx context.Context, name string) ([]byte, error)
 	// StoreInstance stores an instance, its series and its study as far as they are not there, and sets its artefact and
 	// position. The same bytes may be stored again. It is a Conflict if the study is of another patient, if the UID has
-	// other bytes, or if it, or its series, belongs to another study; the error's Field is patient, uid or study.
+	// other bytes, or if it, or its series, belongs to another study; the error's Field is "patient", OtherBytes or "study".
 	StoreInstance(ctx context.Context, instance *Instance, content []byte) error
 	// Instances returns one page of instances, none if there are no more.
 	Instances(ctx context.Context, page InstancePage) ([]Instance, error)

@@ -163,7 +163,7 @@ func (s *Store) isThere(ctx context.Context, tx pgx.Tx, tenant string, instance 
 	case studyUID != instance.StudyUID || seriesUID != instance.SeriesUID:
 		return false, conflict("study", "the instance is stored in another study or series")
 	case stored.Artefact.SHA256 != instance.Artefact.SHA256:
-		return false, conflict("uid", "another instance is stored under this UID")
+		return false, conflict(analysis.OtherBytes, "another instance is stored under this UID")
 	}
 	*instance = stored
 	return true, nil
