@@ -78,7 +78,9 @@ type Result struct {
 	Reliance []Reliance `json:"reliance,omitempty"`
 	// Degraded says what the result lacks. Empty if nothing, and from a Fuser.
 	Degraded []Degradation `json:"degraded,omitempty"`
-	// Models maps the name of each model that took part (text, image, audio, fusion) to its digest.
+	// Segmentation is what was seen where on the image of a report; nil without an image or a Segmenter, and from a Fuser.
+	Segmentation *Segmentation `json:"segmentation,omitempty"`
+	// Models maps the name of each model that took part (text, image, audio, fusion, segmentation) to its digest.
 	Models map[string]string `json:"models"`
 	// Brought is the model that judged if a user brought it; nil if the platform's own did.
 	Brought *BroughtModel `json:"brought,omitempty"`

@@ -35,7 +35,7 @@ func (s *Study) Artefact(id string) *Artefact {
 
 // Stage is how long one step of an analysis took.
 type Stage struct {
-	Name    string  `json:"name"` // text, image, audio, fusion, reliance, total
+	Name    string  `json:"name"` // text, image, audio, segmentation, fusion, reliance, total
 	Seconds float64 `json:"seconds"`
 }
 
@@ -56,13 +56,14 @@ type Answer struct {
 	CreatedAt   time.Time
 }
 
-// Sentence is one statement of a report. Each rests on at least one finding.
+// Sentence is one statement of a report. Each rests on at least one finding or measurement.
 type Sentence struct {
-	Text     string    `json:"text"`
-	Evidence []Finding `json:"evidence"`
+	Text         string        `json:"text"`
+	Evidence     []Finding     `json:"evidence"`
+	Measurements []Measurement `json:"measurements,omitempty"`
 }
 
-// Section is one part of a report: findings or impression.
+// Section is one part of a report: findings, measurements or impression.
 type Section struct {
 	Name      string     `json:"name"`
 	Sentences []Sentence `json:"sentences"`

@@ -12,12 +12,15 @@ import (
 	"consilium/internal/analysis"
 )
 
-// Pipeline analyses with four parts. It is safe for concurrent use; nobody copies it after the first use.
+// Pipeline analyses with four parts and measures with a fifth. It is safe for concurrent use; nobody copies it after the
+// first use.
 type Pipeline struct {
 	Text   analysis.TextEncoder
 	Vision analysis.VisionEncoder
 	Audio  analysis.AudioEncoder
 	Fusion analysis.Fuser
+	// Segmenter measures the image of a report; nil measures nothing.
+	Segmenter analysis.Segmenter
 	// EncoderTime bounds the encoding of one modality in an analysis, 0 for no bound: what a stalled encoder leaves
 	// of the request's time is for the answer without it.
 	EncoderTime time.Duration
@@ -34,6 +37,9 @@ func (p *Pipeline) Analyze(ctx context.Context, request *analysis.Request) (*ana
 		return nil, err
 	}
 	defer stage(ctx, "total")()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel() // of the segmentation, if something else fails
+	segmentation := p.segment(ctx, request)
 	lost := &losses{whole: request.Whole}
 	fuse, err := p.encode(ctx, request, lost)
 	if err != nil {
@@ -57,6 +63,11 @@ func (p *Pipeline) Analyze(ctx context.Context, request *analysis.Request) (*ana
 		result.Answers = result.Answers[:min(wanted, len(result.Answers))]
 	}
 	result.Degraded = lost.list()
+	if segmentation != nil {
+		if err := (<-segmentation).join(result, request.Whole); err != nil {
+			return nil, err
+		}
+	}
 	return result, nil
 }
 

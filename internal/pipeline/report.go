@@ -15,8 +15,8 @@ const Disclaimer = "Research software, not a medical device. A preliminary resul
 // Preliminary is the status of a report that no person has signed.
 const Preliminary = "preliminary"
 
-// Write returns the report on what the fusion found. Each sentence states the findings that it carries as
-// evidence and nothing else, so it cannot contradict them. A label is called present or not only by its own
+// Write returns the report on what the fusion found and what was measured. Each sentence states the findings or the
+// measurements that it carries as evidence and nothing else, so it cannot contradict them. A label is called present or not only by its own
 // threshold.
 func Write(result *analysis.Result, present map[analysis.Modality]bool) analysis.Narrative {
 	findings := slices.Clone(result.Findings)
@@ -33,11 +33,15 @@ func Write(result *analysis.Result, present map[analysis.Modality]bool) analysis
 	for _, f := range findings {
 		detail.Sentences = append(detail.Sentences, analysis.Sentence{Text: describe(f), Evidence: []analysis.Finding{f}})
 	}
+	sections := []analysis.Section{detail}
+	if s := result.Segmentation; s != nil && len(s.Measurements) > 0 {
+		sections = append(sections, measured(s))
+	}
 	return analysis.Narrative{
 		Status:      Preliminary,
 		Disclaimer:  Disclaimer,
-		Sections:    []analysis.Section{detail, impression(findings)},
-		NotAssessed: omissions(result, present),
+		Sections:    append(sections, impression(findings)),
+		NotAssessed: append(omissions(result, present), unmeasurable(result.Segmentation)...),
 	}
 }
 
@@ -95,7 +99,7 @@ func omissions(result *analysis.Result, present map[analysis.Modality]bool) []an
 		switch {
 		case !present[modality]:
 			omitted = append(omitted, analysis.Omission{Modality: modality, Reason: fmt.Sprintf("The study has no %s; nothing that is judged from one was assessed.", noun(modality))})
-		case lost[modality] != "":
+		case lost[modality] != "" && result.Models[string(modality)] == "":
 			omitted = append(omitted, analysis.Omission{Modality: modality, Reason: fmt.Sprintf("The %s could not be read: %s; nothing that is judged from it was assessed.", noun(modality), lost[modality])})
 		case !judged:
 			omitted = append(omitted, analysis.Omission{Modality: modality, Reason: fmt.Sprintf("The model judges no finding from the %s alone; it counted only through its weight.", noun(modality))})
