@@ -65,10 +65,18 @@ type metadata struct {
 }
 
 func newServer(c *contract, info ModelInfo, run func(context.Context, *request) ([]Tensor, error)) http.Handler {
+	return makeServer(c, info, run).routes()
+}
+
+func makeServer(c *contract, info ModelInfo, run func(context.Context, *request) ([]Tensor, error)) *server {
 	if info.Log == nil {
 		info.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &server{contract: c, info: info, run: run, ready: &readiness{probe: info.Probe}, held: semaphore.NewWeighted(maxHeldBytes)}
+	return &server{contract: c, info: info, run: run, ready: &readiness{probe: info.Probe}, held: semaphore.NewWeighted(maxHeldBytes)}
+}
+
+// routes returns the handler of what the protocol asks of a server of one model.
+func (s *server) routes() http.Handler {
 	mux := http.NewServeMux()
 	handle := func(pattern string, h func(w http.ResponseWriter, r *http.Request) error) {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) { s.answer(w, r, h) })
@@ -158,14 +166,19 @@ func (s *server) modelMetadata(w http.ResponseWriter, _ *http.Request) error {
 	return nil
 }
 
-// index answers Triton's listing of models; the filter that a client may send cannot matter to one model.
+// index answers Triton's listing of models; the filter that a client may send cannot matter to so few models.
 func (s *server) index(w http.ResponseWriter, r *http.Request) error {
+	writeJSON(w, http.StatusOK, []map[string]string{s.entry(r.Context())})
+	return nil
+}
+
+// entry is the model's place in the listing.
+func (s *server) entry(ctx context.Context) map[string]string {
 	state, reason := "READY", ""
-	if err := s.checkReady(r.Context()); err != nil {
+	if err := s.checkReady(ctx); err != nil {
 		state, reason = "UNAVAILABLE", public(err, s.part).Message
 	}
-	writeJSON(w, http.StatusOK, []map[string]string{{"name": s.model, "version": s.info.Digest, "state": state, "reason": reason}})
-	return nil
+	return map[string]string{"name": s.model, "version": s.info.Digest, "state": state, "reason": reason}
 }
 
 func (s *server) infer(w http.ResponseWriter, r *http.Request) error {

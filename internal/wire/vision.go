@@ -9,7 +9,11 @@ import (
 
 // NewVisionServer serves encoder as the model "vision".
 func NewVisionServer(encoder analysis.VisionEncoder, info ModelInfo) http.Handler {
-	return newServer(visionContract, info, func(ctx context.Context, r *request) ([]Tensor, error) {
+	return visionServer(encoder, info).routes()
+}
+
+func visionServer(encoder analysis.VisionEncoder, info ModelInfo) *server {
+	return makeServer(visionContract, info, func(ctx context.Context, r *request) ([]Tensor, error) {
 		features, err := encoder.EncodeImage(ctx, r.inputs[0].Bytes)
 		if err != nil {
 			return nil, err
