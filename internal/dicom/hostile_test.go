@@ -108,6 +108,7 @@ func hostile(t testing.TB) map[string]hostileCase {
 		"no end of an item":         {file(le.element(0x00081140, SQ, undefined, le.item(item, undefined, nil))), analysis.InvalidArgument, "cut off", 0},
 		"meta after the start":      {file(le.element(PatientID, LO, 0, nil), le.element(TransferSyntaxUID, UI, 0, nil)), analysis.InvalidArgument, "belongs before the data set", 0},
 		"text in what follows":      {file(le.dataset(grey(1, 1)), le.element(PatientName, PN, 2, []byte("\xe9 ")), le.element(SpecificCharacterSet, CS, 10, []byte("ISO_IR 100"))), analysis.InvalidArgument, "Specific Character Set comes after text", 0},
+		"numbers for characters":    {file(le.element(SpecificCharacterSet, US, 2, []byte{1, 2})), analysis.InvalidArgument, "Specific Character Set has the VR US", 0},
 		"end of an item alone":      {file(le.item(itemDelimiter, 0, nil)), analysis.InvalidArgument, "cannot stand there", 0},
 		"no item in a sequence":     {file(le.element(0x00081140, SQ, undefined, le.element(PatientID, LO, 2, []byte("ab")))), analysis.InvalidArgument, "holds (0010,0020) instead of an item", 0},
 		"text without a length":     {whole(ImplicitLittle, implicit.element(PatientName, PN, undefined, nil)), analysis.InvalidArgument, "declares no length", 0},
@@ -332,6 +333,38 @@ func FuzzParse(f *testing.F) {
 		}
 		if got := string(JSON(again.Dataset, nil)); got != want {
 			t.Fatalf("written and read again:\n%s\nwant\n%s", got, want)
+		}
+	})
+}
+
+// FuzzFrame decodes encapsulated frames of pictures that are well described.
+func FuzzFrame(f *testing.F) {
+	f.Add(rleFrame([]byte{1, 1, 2, 3}), uint8(2), uint8(2), false, false)
+	f.Add(rleFrame([]byte{1}, []byte{2}, []byte{3}), uint8(1), uint8(1), true, false)
+	f.Add(jpegOf(f, image.NewGray(image.Rect(0, 0, 9, 9))), uint8(9), uint8(9), false, true)
+	f.Add(jpegOf(f, image.NewRGBA(image.Rect(0, 0, 9, 9))), uint8(9), uint8(9), true, true)
+	f.Fuzz(func(t *testing.T, frame []byte, rows, columns uint8, colour, jpeg bool) {
+		photometric, syntax := "MONOCHROME2", RLELossless
+		if colour {
+			photometric = "RGB"
+		}
+		if jpeg {
+			syntax = JPEGBaseline
+		}
+		d := fragments(picture(int(rows), int(columns), 8, 8, photometric, nil), nil, frame)
+		m, err := (&File{Dataset: d, TransferSyntax: syntax}).Image()
+		if err != nil {
+			return
+		}
+		got, err := m.Frame(0)
+		if analysis.CodeOf(err) == analysis.Internal {
+			t.Fatal(err)
+		}
+		if err == nil && len(got.Data) != m.Rows*m.Columns*m.Samples {
+			t.Fatalf("%d bytes for %d x %d x %d", len(got.Data), m.Rows, m.Columns, m.Samples)
+		}
+		if _, renderErr := m.Render(0); (renderErr == nil) != (err == nil) {
+			t.Fatalf("decoded with %v, rendered with %v", err, renderErr)
 		}
 	})
 }

@@ -48,6 +48,9 @@ func (p *parser) dataset(s scope, end, depth int, delimited bool) (*Dataset, err
 		}
 		switch e.Tag {
 		case SpecificCharacterSet:
+			if e.VR != CS {
+				return nil, invalid("the DICOM file is broken: Specific Character Set has the VR %s", e.VR)
+			}
 			if p.wide {
 				return nil, invalid("the DICOM file is broken: Specific Character Set comes after text that needs it")
 			}
