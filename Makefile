@@ -34,6 +34,8 @@ up: build ## start everything on this machine and serve until Ctrl-C
 test: deps ## install what is missing and run every test
 	$(call say,'Vet (a first build compiles the tensor binding: two to three minutes)')
 	go vet ./...
+	$(call say,'Staticcheck (a first run compiles it: about a minute)')
+	go tool -modfile=tools/go.mod staticcheck ./...
 	$(call say,'Gateway side$(comma) without cgo')
 	CGO_ENABLED=0 go build -o /dev/null ./cmd/gateway
 	@packages=$$($(call tested,0)); CGO_ENABLED=0 go test -timeout 15m $$packages
