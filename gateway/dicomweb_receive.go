@@ -57,6 +57,9 @@ func receive(cleaner *deid.Cleaner, raw []byte) (*received, error) {
 			clean.TransferSyntax = dicom.ExplicitLittle // which Write makes of it
 		}
 	}
+	if _, err := media.CheckImage(in.content); err != nil { // the limits of the vision encoder
+		return in, err
+	}
 	in.record = recordOf(clean.Dataset)
 	if in.instance, err = instanceOf(clean); err != nil {
 		return in, err
@@ -82,7 +85,7 @@ const (
 	notDecodable = "dicom transfer syntax"
 )
 
-// checkPicture refuses what the vision encoder could not read: it would be stored for nothing.
+// checkPicture refuses what holds no picture that is read: it would be stored for nothing.
 func checkPicture(f *dicom.File) error {
 	picture, err := f.Image()
 	if f.Dataset.Get(dicom.PixelData) == nil {
@@ -93,12 +96,6 @@ func checkPicture(f *dicom.File) error {
 	}
 	if err := picture.Decodable(); err != nil {
 		return relabel(err, notDecodable)
-	}
-	if n := int64(picture.Rows) * int64(picture.Columns); n > media.MaxImagePixels {
-		return &analysis.Error{Code: analysis.TooLarge, Field: "dicom", Message: "a frame has too many pixels", Limit: fmt.Sprintf("%d pixels", media.MaxImagePixels), Value: fmt.Sprintf("%d pixels", n)}
-	}
-	if n := picture.DecodeBytes(); n > media.MaxImageMemory {
-		return &analysis.Error{Code: analysis.TooLarge, Field: "dicom", Message: "a frame takes too much memory", Limit: fmt.Sprintf("%d bytes", media.MaxImageMemory), Value: fmt.Sprintf("%d bytes", n)}
 	}
 	return nil
 }

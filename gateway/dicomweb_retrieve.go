@@ -170,11 +170,12 @@ func (s *server) picture(r *http.Request) (*analysis.Instance, *dicom.Image, err
 	return &found[0], image, nil
 }
 
-// framesOf returns the frames that a path names, counted from 0; openapi.yaml says what it looks like.
+// framesOf returns the frames that a path names, counted from 0: without any, the one that stands for all, which the
+// vision encoder sees too.
 func framesOf(r *http.Request, image *dicom.Image) ([]int, error) {
 	list := chi.URLParam(r, "frames")
 	if list == "" {
-		return []int{0}, nil
+		return []int{image.Representative()}, nil
 	}
 	var frames []int
 	for field := range strings.SplitSeq(list, ",") {
@@ -253,7 +254,7 @@ func frameType(r *http.Request, stored dicom.TransferSyntax) (mediaType string, 
 	return "", "", notAcceptable(forms...)
 }
 
-// render answers with a picture to look at, WADO-RS: the first frame, or the one that the path names.
+// render answers with a picture to look at, WADO-RS.
 func (s *server) render(w http.ResponseWriter, r *http.Request) error {
 	mediaType, err := first(r, jpegImage, pngImage)
 	if err != nil {

@@ -7,9 +7,7 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"reflect"
-	"slices"
 	"strings"
 	"testing"
 
@@ -25,9 +23,6 @@ var (
 
 // TritonVersion is the release of tritonclient that Triton uses.
 const TritonVersion = "2.73.0"
-
-// tritonPythons are the versions of Python that requirements.txt has wheels of.
-var tritonPythons = []string{"3.11", "3.12", "3.13"}
 
 // tritonJob is what triton.py reads.
 type tritonJob struct {
@@ -66,7 +61,7 @@ type TritonAnswer struct {
 // those that the packages are pinned for.
 func Triton(t *testing.T, baseURL, model string, parameters map[string]any, inputs ...TritonInput) *TritonAnswer {
 	t.Helper()
-	folder := installTriton(t)
+	folder := Python(t, "tritonclient", TritonVersion, tritonRequirements)
 	address, err := url.Parse(baseURL)
 	if err != nil {
 		t.Fatal(err)
@@ -115,59 +110,6 @@ func Triton(t *testing.T, baseURL, model string, parameters map[string]any, inpu
 		t.Errorf("the repository index is %v, want one ready model %s", answer.Index, model)
 	}
 	return &answer
-}
-
-// installTriton returns the folder below the cache root into which pip put tritonclient, pinned by hash.
-func installTriton(t *testing.T) string {
-	t.Helper()
-	if err := exec.Command("python3", "-m", "pip", "--version").Run(); err != nil {
-		t.Skipf("python3 with pip is needed for tritonclient: %v", err)
-	}
-	out, err := exec.Command("python3", "-c", "import sys; print('%d.%d' % sys.version_info[:2])").Output()
-	if err != nil {
-		t.Fatalf("ask python3 for its version: %v", err)
-	}
-	version := strings.TrimSpace(string(out))
-	if !slices.Contains(tritonPythons, version) {
-		t.Skipf("tritonclient is pinned for Python %s, found %s", strings.Join(tritonPythons, ", "), version)
-	}
-	root := os.Getenv("CONSILIUM_CACHE")
-	if root == "" {
-		home, err := os.UserHomeDir()
-		if err != nil {
-			t.Fatal(err)
-		}
-		root = filepath.Join(home, ".cache", "consilium")
-	}
-	folder := filepath.Join(root, "tritonclient-"+TritonVersion+"-py"+version)
-	if _, err := os.Stat(folder); err == nil {
-		return folder
-	}
-	if err := os.MkdirAll(root, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	fresh, err := os.MkdirTemp(root, "tritonclient-*")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer os.RemoveAll(fresh)
-	requirements := filepath.Join(t.TempDir(), "requirements.txt")
-	if err := os.WriteFile(requirements, []byte(tritonRequirements), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	t.Logf("installing tritonclient %s into %s", TritonVersion, folder)
-	pip := exec.CommandContext(t.Context(), "python3", "-m", "pip", "install", "--quiet", "--no-deps", "--require-hashes", "--only-binary", ":all:",
-		"--disable-pip-version-check", "--root-user-action=ignore", "--target", fresh, "-r", requirements)
-	if out, err := pip.CombinedOutput(); err != nil {
-		t.Fatalf("install tritonclient %s: %v\n%s", TritonVersion, err, out)
-	}
-	// Another test may have been faster; whichever folder arrived first is whole.
-	if err := os.Rename(fresh, folder); err != nil {
-		if _, missing := os.Stat(folder); missing != nil {
-			t.Fatalf("install tritonclient %s: %v", TritonVersion, err)
-		}
-	}
-	return folder
 }
 
 // Floats returns the tensor's data as float32.
