@@ -6,7 +6,7 @@ import "math"
 // a text cut at 256 tokens, a sound resampled from 44,100 Hz, a picture turned by its EXIF orientation.
 type Note struct {
 	Modality Modality `json:"modality"`
-	Kind     string   `json:"kind"` // truncated, resampled, resized, rotated, converted, mixed_down, cut, padded
+	Kind     string   `json:"kind"` // truncated, resampled, resized, rotated, converted, windowed, inverted, frame, mixed_down, cut, padded
 	Detail   string   `json:"detail"`
 }
 

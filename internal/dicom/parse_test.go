@@ -2,6 +2,7 @@ package dicom
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -204,8 +205,8 @@ func TestWalk(t *testing.T) {
 	if got, want := strings.Join(seen, " "), "(0010,0010)a (0010,1002) (0010,0010)d"; got != want {
 		t.Errorf("visited %s, want %s", got, want)
 	}
-	stop := fmt.Errorf("stop")
-	if err := d.Walk(func(*Dataset, *Element) error { return stop }); err != stop {
+	stop := errors.New("stop")
+	if err := d.Walk(func(*Dataset, *Element) error { return stop }); !errors.Is(err, stop) {
 		t.Errorf("got %v", err)
 	}
 	var none *Dataset
