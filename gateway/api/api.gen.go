@@ -588,7 +588,7 @@ type Models map[string]string
 type Note struct {
 	Detail string `json:"detail"`
 
-	// Kind truncated, resampled, resized, rotated, converted, mixed_down, cut or padded
+	// Kind truncated, resampled, resized, rotated, converted, windowed, inverted, frame, mixed_down, cut or padded
 	Kind     string   `json:"kind"`
 	Modality Modality `json:"modality"`
 }
@@ -905,7 +905,7 @@ type VqaMultipartBody struct {
 	// Degraded Whether to answer from what is left when an encoder is down
 	Degraded *DegradedPolicy `json:"degraded,omitempty"`
 
-	// Image A JPEG or PNG file
+	// Image A JPEG, PNG or DICOM file
 	Image *openapi_types.File `json:"image,omitempty"`
 
 	// Question At most 4,096 bytes of UTF-8
