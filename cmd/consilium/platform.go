@@ -89,12 +89,12 @@ func upload(title string, files []string) (*client.Upload, error) {
 		switch ending := strings.ToLower(file[strings.LastIndex(file, ".")+1:]); ending {
 		case "txt", "md":
 			u.Texts = append(u.Texts, string(content))
-		case "jpg", "jpeg", "png":
+		case "jpg", "jpeg", "png", "dcm":
 			u.Images = append(u.Images, content)
 		case "wav":
 			u.Sounds = append(u.Sounds, content)
 		default:
-			errs = append(errs, fmt.Errorf("read %s: want a .txt, .md, .jpg, .png or .wav file", file))
+			errs = append(errs, fmt.Errorf("read %s: want a .txt, .md, .jpg, .png, .dcm or .wav file", file))
 		}
 	}
 	return u, errors.Join(errs...)
