@@ -2,12 +2,15 @@ package train
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"io"
 	"math"
 	"math/rand/v2"
 	"os"
 	"slices"
+	"strings"
 
 	"consilium/internal/dataset"
 	"consilium/internal/mask"
@@ -19,11 +22,14 @@ import (
 
 // segmentSettings are the keys of the recipes lungs and lesions besides those that all recipes have.
 type segmentSettings struct {
-	Start string `recipe:"start"` // a U-Net's weights to take the encoder from; "efficientnet": from ImageNet
-	Fold  int    `recipe:"fold"`  // of dataset.Folds, from 1: its films are left out, and validated on; 0: none
-	Side  int    `recipe:"side"`  // pixels of a film, each way
-	Batch int    `recipe:"batch"` // films
-	Empty int    `recipe:"empty"` // of them, films on which there is nothing to find
+	Start string `recipe:"start"` // a U-Net's weights to go on from; "efficientnet": an encoder from ImageNet
+	// Shared leaves the encoder of start as it is, and out of the weights' file: one encoder serves two nets.
+	Shared bool `recipe:"shared"`
+
+	Fold  int `recipe:"fold"`  // of dataset.Folds, from 1: its films are left out, and validated on; 0: none
+	Side  int `recipe:"side"`  // pixels of a film, each way
+	Batch int `recipe:"batch"` // films
+	Empty int `recipe:"empty"` // of them, films on which there is nothing to find
 }
 
 // segmentExample is a film at the net's size with what is to be found on it.
@@ -46,6 +52,7 @@ type segmentTask struct {
 	settings segmentSettings
 	config   unet.Config
 	pretrain map[string]tensor.Raw
+	base     *unet.Model      // whose encoder is shared; nil if none is
 	films    []segmentExample // with masks
 	empty    []segmentExample // with nothing on them
 	val      []segmentExample
@@ -73,10 +80,6 @@ func trainSegmentation(ctx context.Context, r *Recipe, env Env, classes []string
 	if err := t.config.Check(); err != nil {
 		return fmt.Errorf("recipe %s: %w", r.Name, err)
 	}
-	var err error
-	if t.pretrain, err = segmentStart(t.settings.Start); err != nil {
-		return err
-	}
 	films, err := dataset.ReadFilms(env.Data)
 	if err != nil {
 		return err
@@ -90,21 +93,75 @@ func trainSegmentation(ctx context.Context, r *Recipe, env Env, classes []string
 	fmt.Fprintf(env.Log, "%s: %d training films, %d with nothing to find, %d validation films\n", r.Name, len(t.films), len(t.empty), len(t.val))
 	engine := tensor.NewEngine(tensor.Options{Device: env.Device, Threads: env.Threads, Grad: true})
 	defer engine.Close()
+	free, err := t.begin(ctx, engine)
+	if err != nil {
+		return err
+	}
+	defer free()
 	return fit(ctx, r, s, t, env, engine)
 }
 
-// segmentStart reads the parameters to begin with.
-func segmentStart(start string) (map[string]tensor.Raw, error) {
-	if start != "efficientnet" {
-		raw, _, err := tensor.ReadSafetensors(start)
-		if err != nil {
-			return nil, fmt.Errorf("begin with a U-Net's weights: %w", err)
+// begin reads the weights to go on from. free ends the use of a shared encoder.
+func (t *segmentTask) begin(ctx context.Context, engine *tensor.Engine) (free func(), err error) {
+	start := t.settings.Start
+	free = func() {}
+	if start == "efficientnet" {
+		if t.settings.Shared {
+			return nil, fmt.Errorf("shared = true, start = %s: want the weights of the U-Net whose encoder is shared", start)
 		}
-		for _, name := range []string{"head.weight", "head.bias"} { // of other classes
-			delete(raw, name)
-		}
-		return raw, nil
+		t.pretrain, err = imageNet()
+		return free, err
 	}
+	b, err := os.ReadFile(start)
+	if err != nil {
+		return nil, fmt.Errorf("begin with a U-Net's weights: %w", err)
+	}
+	raw, metadata, err := tensor.DecodeSafetensors(b)
+	if err != nil {
+		return nil, fmt.Errorf("begin with the U-Net's weights %s: %w", start, err)
+	}
+	if t.settings.Shared {
+		config, err := unet.ParseConfig(metadata)
+		if err != nil {
+			return nil, fmt.Errorf("begin with the U-Net's weights %s: %w", start, err)
+		}
+		p := tensor.FromRaw(raw)
+		free = func() {
+			_ = engine.Do(context.Background(), func(a *tensor.Arena) error { // the engine is open
+				p.Free(a)
+				return nil
+			})
+		}
+		err = engine.Do(ctx, func(a *tensor.Arena) error {
+			t.base = unet.New(a, p, config)
+			return nil
+		})
+		if err != nil {
+			free()
+			return nil, fmt.Errorf("begin with the U-Net's weights %s: %w", start, err)
+		}
+		sum := sha256.Sum256(b)
+		t.about[EncoderDigest] = hex.EncodeToString(sum[:])
+		t.pretrain = map[string]tensor.Raw{}
+		for name, v := range raw {
+			if strings.HasPrefix(name, "decoder.") {
+				t.pretrain[name] = v
+			}
+		}
+		return free, nil
+	}
+	for _, name := range []string{"head.weight", "head.bias"} { // of other classes
+		delete(raw, name)
+	}
+	t.pretrain = raw
+	return free, nil
+}
+
+// EncoderDigest is the metadata entry of weights without an encoder: the SHA-256 of the file that holds it.
+const EncoderDigest = "encoder"
+
+// imageNet returns the encoder of EfficientNet-Lite0.
+func imageNet() (map[string]tensor.Raw, error) {
 	path, err := weights.Path("efficientnet-lite0.pth")
 	if err != nil {
 		return nil, fmt.Errorf("begin with EfficientNet-Lite0: %w", err)
@@ -136,7 +193,13 @@ func (t *segmentTask) Metadata() map[string]string {
 	return metadata
 }
 
-func (t *segmentTask) Build(a *tensor.Arena, p *tensor.Params) { t.model = unet.New(a, p, t.config) }
+func (t *segmentTask) Build(a *tensor.Arena, p *tensor.Params) {
+	if t.base != nil {
+		t.model = unet.Extend(a, p, t.config, t.base)
+		return
+	}
+	t.model = unet.New(a, p, t.config)
+}
 
 // Draw chooses the films; how each is seen is drawn by a generator of the batch's own.
 func (t *segmentTask) Draw(rng *rand.Rand, i int) func() (segmentBatch, error) {
@@ -208,7 +271,7 @@ func (t *segmentTask) logits(a *tensor.Arena, image []float32) [][]float32 {
 	mark := a.Mark()
 	defer a.Release(mark)
 	side := t.config.Side
-	values := a.Float32s(t.model.Both(a, a.FromFloat32(image, 1, 1, side, side)))
+	values := a.Float32s(unet.Both(a, a.FromFloat32(image, 1, 1, side, side), t.model)[0])
 	var planes [][]float32
 	for plane := range slices.Chunk(values, int(side*side)) {
 		planes = append(planes, plane)

@@ -69,10 +69,19 @@ type Model struct {
 
 // New builds the net. It keeps no tensor but params'.
 func New(a *tensor.Arena, p *tensor.Params, c Config) *Model {
+	return decode(a, p, c, newEncoder(a, p.Sub("encoder")))
+}
+
+// Extend builds a net of other classes on the encoder of base: the parameters are those of the decoder alone.
+func Extend(a *tensor.Arena, p *tensor.Params, c Config, base *Model) *Model {
+	return decode(a, p, c, base.encoder)
+}
+
+func decode(a *tensor.Arena, p *tensor.Params, c Config, e *encoder) *Model {
 	if err := c.Check(); err != nil {
 		a.Fail("unet", "%v", err)
 	}
-	m := &Model{config: c, encoder: newEncoder(a, p.Sub("encoder"))}
+	m := &Model{config: c, encoder: e}
 	in := m.encoder.out
 	for i, width := range c.Widths {
 		skip := m.encoder.skips[len(m.encoder.skips)-1-i]
@@ -90,28 +99,43 @@ func (m *Model) Config() Config { return m.config }
 // Forward returns the logits (B, classes, H, W) of the grey pictures x (B, 1, H, W); H and W are multiples of Step. Each
 // picture is brought to mean 0 and variance 1 first, so that neither its exposure nor its window counts.
 func (m *Model) Forward(a *tensor.Arena, x tensor.T) tensor.T {
+	return forward(a, x, m)[0]
+}
+
+// forward runs the encoder of the first model, which the others share, and the decoder of each.
+func forward(a *tensor.Arena, x tensor.T, models ...*Model) []tensor.T {
 	s := a.Shape(x)
 	if len(s) != 4 || s[1] != 1 || s[2] < Step || s[3] < Step || s[2]%Step != 0 || s[3]%Step != 0 {
 		a.Fail("unet", "input of shape %v, want [B 1 H W], H and W multiples of %d", s, Step)
 	}
-	y, skips := m.encoder.forward(a, standardise(a, x)) // (B, 320, H/32, W/32)
-	for i, l := range m.levels {
-		y = l.forward(a, y, skips[len(skips)-1-i]) // (B, width, H/16, W/16) and so on to H/2, W/2
+	deepest, skips := models[0].encoder.forward(a, standardise(a, x)) // (B, 320, H/32, W/32)
+	logits := make([]tensor.T, len(models))
+	for n, m := range models {
+		y := deepest
+		for i, l := range m.levels {
+			y = l.forward(a, y, skips[len(skips)-1-i]) // (B, width, H/16, W/16) and so on to H/2, W/2
+		}
+		y = a.Conv2d(y, m.head, m.bias, 1, 0, 1) // (B, classes, H/2, W/2)
+		logits[n] = a.UpsampleBilinear(y, s[2], s[3])
 	}
-	y = a.Conv2d(y, m.head, m.bias, 1, 0, 1) // (B, classes, H/2, W/2)
-	return a.UpsampleBilinear(y, s[2], s[3])
+	return logits
 }
 
-// Both returns the mean of the logits of the pictures and of their mirror images, turned back: two looks at a film.
-func (m *Model) Both(a *tensor.Arena, x tensor.T) tensor.T {
+// Both returns, for each of some models with the same encoder, the mean of the logits of the pictures and of their mirror
+// images, turned back: two looks at a film. Nothing can be differentiated by it.
+func Both(a *tensor.Arena, x tensor.T, models ...*Model) []tensor.T {
 	const columns = 3
+	start := a.Mark()
+	straight := forward(a, x, models...)
+	a.Release(start, straight...)
 	mark := a.Mark()
-	y := m.Forward(a, x)
-	a.Release(mark, y)
-	z := a.Flip(m.Forward(a, a.Flip(x, columns)), columns)
-	y = a.MulScalar(a.Add(y, z), 0.5)
-	a.Release(mark, y)
-	return y
+	mirrored := forward(a, a.Flip(x, columns), models...)
+	a.Release(mark, mirrored...)
+	for i := range straight {
+		straight[i] = a.MulScalar(a.Add(straight[i], a.Flip(mirrored[i], columns)), 0.5)
+	}
+	a.Release(start, straight...)
+	return straight
 }
 
 // standardise brings every picture (B, 1, H, W) of values from 0 to 1 to mean 0 and variance 1. A plain one becomes 0.
