@@ -2,7 +2,9 @@ package gateway
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 
 	"consilium/internal/analysis"
@@ -25,8 +27,22 @@ type received struct {
 const maxMetadataBytes = 2 << 20
 
 // receive reads a file and, with a cleaner, takes the identity of the patient out of it. What is known of a file that is
-// refused is returned with the error, so that the sender can be told which it is.
+// refused is returned with the error, so that the sender can be told which it is; with a cleaner the error quotes
+// nothing of the file.
 func receive(cleaner *deid.Cleaner, raw []byte) (*received, error) {
+	in, err := readInstance(cleaner, raw)
+	var e *analysis.Error
+	if cleaner != nil && errors.As(err, &e) {
+		silent := *e
+		silent.Message = quotation.ReplaceAllString(e.Message, "…")
+		err = &silent
+	}
+	return in, err
+}
+
+var quotation = regexp.MustCompile(`"(\\.|[^"\\])*"…?`)
+
+func readInstance(cleaner *deid.Cleaner, raw []byte) (*received, error) {
 	in := &received{}
 	f, err := dicom.Parse(raw)
 	if err != nil {
