@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"consilium/internal/analysis"
 )
 
 // Radiograph is one chest radiograph with its labels and what the record says.
@@ -17,21 +19,11 @@ type Radiograph struct {
 
 // Record is the note that stands beside the radiograph: what the record knows without looking at the picture.
 func (r Radiograph) Record() string {
-	parts := []string{"Chest radiograph"}
-	if r.View != "" {
-		parts = append(parts, r.View+" view")
-	}
-	patient := "patient"
-	switch r.Sex {
-	case "M":
-		patient = "man"
-	case "F":
-		patient = "woman"
-	}
+	record := analysis.Record{Kind: "Chest radiograph", View: r.View, Sex: r.Sex}
 	if r.Age != "" {
-		patient = strings.TrimSuffix(r.Age, ".0") + " year old " + patient
+		record.Age = strings.TrimSuffix(r.Age, ".0") + " year"
 	}
-	return strings.Join(append(parts, patient), ", ") + "."
+	return record.Note()
 }
 
 // Has reports whether the radiograph carries the label.
