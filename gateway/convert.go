@@ -50,7 +50,7 @@ func reportOf(report *analysis.DiagnosticReport) api.Report {
 		Status: api.ReportStatus(report.Narrative.Status), Disclaimer: report.Narrative.Disclaimer,
 		Sections: []api.Section{}, NotAssessed: []api.Omission{},
 		Modalities: modalitiesOf(report.Result.Modalities), Degraded: degradedOf(report.Result.Degraded),
-		Attention: attentionOf(report.Result.Attention), Notes: notesOf(report.Result.Notes),
+		Attention: attentionOf(report.Result.Attention), Segmentation: segmentationOf(report.Result.Segmentation), Notes: notesOf(report.Result.Notes),
 		Models: report.Result.Models, TraceId: report.TraceID, Timing: timingOf(report.Stages),
 	}
 	for _, section := range report.Narrative.Sections {
@@ -60,7 +60,12 @@ func reportOf(report *analysis.DiagnosticReport) api.Report {
 			for _, f := range sentence.Evidence {
 				evidence = append(evidence, api.Finding{Label: f.Label, Probability: fraction(f.Probability), Threshold: fraction(f.Threshold), Present: f.Present, Modality: api.Modality(f.Modality)})
 			}
-			sentences = append(sentences, api.Sentence{Text: sentence.Text, Evidence: evidence})
+			stated := api.Sentence{Text: sentence.Text, Evidence: evidence}
+			if len(sentence.Measurements) > 0 {
+				measurements := measurementsOf(sentence.Measurements)
+				stated.Measurements = &measurements
+			}
+			sentences = append(sentences, stated)
 		}
 		out.Sections = append(out.Sections, api.Section{Name: api.SectionName(section.Name), Sentences: sentences})
 	}

@@ -19,6 +19,7 @@ import (
 	"consilium"
 	"consilium/gateway/api"
 	"consilium/internal/analysis"
+	"consilium/internal/media"
 	"consilium/internal/pipeline"
 	"consilium/internal/serve"
 )
@@ -65,6 +66,7 @@ type server struct {
 	spec     *openapi3.T
 	routes   chi.Router
 	inFlight *semaphore.Weighted
+	drawing  *semaphore.Weighted // memory of pictures that are decoded to be drawn on
 	docs     *page
 }
 
@@ -83,7 +85,8 @@ func New(deps Deps) (http.Handler, error) {
 	if err != nil {
 		return nil, fmt.Errorf("render openapi.yaml: %w", err)
 	}
-	s := &server{Deps: deps, spec: spec, routes: chi.NewRouter(), inFlight: semaphore.NewWeighted(deps.Limits.InFlightBytes), docs: docs}
+	s := &server{Deps: deps, spec: spec, routes: chi.NewRouter(), inFlight: semaphore.NewWeighted(deps.Limits.InFlightBytes),
+		drawing: semaphore.NewWeighted(media.MaxImageMemory), docs: docs}
 
 	r := s.routes
 	r.Use(s.Observer.Wrap, s.prepare, middleware.GetHead)
@@ -106,6 +109,7 @@ func New(deps Deps) (http.Handler, error) {
 	r.Get("/v1/studies/{study_id}/questions", op.ListAnswers)
 	r.Post("/v1/studies/{study_id}/reports", op.CreateReport)
 	r.Get("/v1/reports/{report_id}", op.GetReport)
+	r.Get("/v1/reports/{report_id}/masks.png", op.GetReportMasks)
 	r.Post("/v1/vqa", op.Vqa)
 	r.Post("/v1/embeddings", op.CreateEmbeddings)
 	s.dicomWeb(r)

@@ -55,6 +55,11 @@ func showReport(w io.Writer, r *client.Report) {
 			for _, f := range sentence.Evidence {
 				fmt.Fprintf(w, "      %-24s %s %s  from %s, counts from %s\n", f.Label, bar(f.Probability), percent(f.Probability), f.Modality, percent(f.Threshold))
 			}
+			if sentence.Measurements != nil {
+				for _, m := range *sentence.Measurements {
+					fmt.Fprintf(w, "      %-24s %s %.3f  %s\n", m.Name, bar(m.Value), m.Value, m.Unit)
+				}
+			}
 		}
 	}
 	showDegraded(w, r.Degraded)
@@ -86,9 +91,9 @@ func showEvidence(w io.Writer, modalities []client.ModalityWeight, attention *cl
 	for _, note := range notes {
 		fmt.Fprintf(w, "  note: %s %s: %s\n", note.Modality, note.Kind, note.Detail)
 	}
-	for _, role := range []string{"text", "image", "audio", "fusion"} {
+	for _, role := range []string{"text", "image", "audio", "fusion", "segmentation"} {
 		if digest, ok := models[role]; ok {
-			fmt.Fprintf(w, "  model %-6s %.19s…\n", role, digest)
+			fmt.Fprintf(w, "  model %-12s %.19s…\n", role, digest)
 		}
 	}
 	var stages []string

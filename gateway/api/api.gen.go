@@ -136,6 +136,69 @@ func (e HealthStatus) Valid() bool {
 	}
 }
 
+// Defines values for MaskStructure.
+const (
+	Consolidation MaskStructure = "consolidation"
+	GroundGlass   MaskStructure = "ground glass"
+	Heart         MaskStructure = "heart"
+	LeftLung      MaskStructure = "left lung"
+	Lesion        MaskStructure = "lesion"
+	RightLung     MaskStructure = "right lung"
+)
+
+// Valid indicates whether the value is a known member of the MaskStructure enum.
+func (e MaskStructure) Valid() bool {
+	switch e {
+	case Consolidation:
+		return true
+	case GroundGlass:
+		return true
+	case Heart:
+		return true
+	case LeftLung:
+		return true
+	case Lesion:
+		return true
+	case RightLung:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for MeasurementName.
+const (
+	CardiothoracicRatio  MeasurementName = "cardiothoracic_ratio"
+	ConsolidationShare   MeasurementName = "consolidation_share"
+	GroundGlassShare     MeasurementName = "ground_glass_share"
+	LeftLungArea         MeasurementName = "left_lung_area"
+	LesionShareLeftLung  MeasurementName = "lesion_share_left_lung"
+	LesionShareRightLung MeasurementName = "lesion_share_right_lung"
+	RightLungArea        MeasurementName = "right_lung_area"
+)
+
+// Valid indicates whether the value is a known member of the MeasurementName enum.
+func (e MeasurementName) Valid() bool {
+	switch e {
+	case CardiothoracicRatio:
+		return true
+	case ConsolidationShare:
+		return true
+	case GroundGlassShare:
+		return true
+	case LeftLungArea:
+		return true
+	case LesionShareLeftLung:
+		return true
+	case LesionShareRightLung:
+		return true
+	case RightLungArea:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for Modality.
 const (
 	ModalityAudio Modality = "audio"
@@ -174,10 +237,11 @@ func (e ModelObject) Valid() bool {
 
 // Defines values for ModelRole.
 const (
-	ModelRoleAudio  ModelRole = "audio"
-	ModelRoleFusion ModelRole = "fusion"
-	ModelRoleImage  ModelRole = "image"
-	ModelRoleText   ModelRole = "text"
+	ModelRoleAudio        ModelRole = "audio"
+	ModelRoleFusion       ModelRole = "fusion"
+	ModelRoleImage        ModelRole = "image"
+	ModelRoleSegmentation ModelRole = "segmentation"
+	ModelRoleText         ModelRole = "text"
 )
 
 // Valid indicates whether the value is a known member of the ModelRole enum.
@@ -188,6 +252,8 @@ func (e ModelRole) Valid() bool {
 	case ModelRoleFusion:
 		return true
 	case ModelRoleImage:
+		return true
+	case ModelRoleSegmentation:
 		return true
 	case ModelRoleText:
 		return true
@@ -249,8 +315,9 @@ func (e ReportStatus) Valid() bool {
 
 // Defines values for SectionName.
 const (
-	Findings   SectionName = "findings"
-	Impression SectionName = "impression"
+	Findings     SectionName = "findings"
+	Impression   SectionName = "impression"
+	Measurements SectionName = "measurements"
 )
 
 // Valid indicates whether the value is a known member of the SectionName enum.
@@ -259,6 +326,8 @@ func (e SectionName) Valid() bool {
 	case Findings:
 		return true
 	case Impression:
+		return true
+	case Measurements:
 		return true
 	default:
 		return false
@@ -287,7 +356,7 @@ type Answer struct {
 	Id         ID               `json:"id"`
 	Modalities []ModalityWeight `json:"modalities"`
 
-	// Models The digest of each model that took part, by its role (text, image, audio, fusion)
+	// Models The digest of each model that took part, by its role (text, image, audio, fusion, segmentation)
 	Models   Models `json:"models"`
 	Notes    []Note `json:"notes"`
 	Question string `json:"question"`
@@ -547,6 +616,37 @@ type Limits struct {
 	UploadParts int `json:"upload_parts"`
 }
 
+// Mask defines model for Mask.
+type Mask struct {
+	// Confidence The mean probability of the cells on the structure
+	Confidence float64 `json:"confidence"`
+
+	// Runs The lengths of the stretches of cells off and on the structure in turn, row by row, beginning with off; they sum to rows x cols
+	Runs []int `json:"runs"`
+
+	// Structure Sides are the patient's, on a film that is shown as usual
+	Structure MaskStructure `json:"structure"`
+}
+
+// MaskStructure Sides are the patient's, on a film that is shown as usual
+type MaskStructure string
+
+// Measurement defines model for Measurement.
+type Measurement struct {
+	Modality Modality        `json:"modality"`
+	Name     MeasurementName `json:"name"`
+
+	// Structures The structures whose masks the value was measured in
+	Structures []string `json:"structures"`
+
+	// Unit Of what the value is a share or a ratio, in words
+	Unit  string  `json:"unit"`
+	Value float64 `json:"value"`
+}
+
+// MeasurementName defines model for Measurement.Name.
+type MeasurementName string
+
 // Modality defines model for Modality.
 type Modality string
 
@@ -581,7 +681,7 @@ type ModelList struct {
 // ModelListObject defines model for ModelList.Object.
 type ModelListObject string
 
-// Models The digest of each model that took part, by its role (text, image, audio, fusion)
+// Models The digest of each model that took part, by its role (text, image, audio, fusion, segmentation)
 type Models map[string]string
 
 // Note What was done to an input before it was encoded
@@ -696,13 +796,16 @@ type Report struct {
 	Id         ID               `json:"id"`
 	Modalities []ModalityWeight `json:"modalities"`
 
-	// Models The digest of each model that took part, by its role (text, image, audio, fusion)
-	Models      Models       `json:"models"`
-	NotAssessed []Omission   `json:"not_assessed"`
-	Notes       []Note       `json:"notes"`
-	Sections    []Section    `json:"sections"`
-	Status      ReportStatus `json:"status"`
-	Strict      bool         `json:"strict"`
+	// Models The digest of each model that took part, by its role (text, image, audio, fusion, segmentation)
+	Models      Models     `json:"models"`
+	NotAssessed []Omission `json:"not_assessed"`
+	Notes       []Note     `json:"notes"`
+	Sections    []Section  `json:"sections"`
+
+	// Segmentation What was seen where on the image. Research; nobody has reviewed it.
+	Segmentation *Segmentation `json:"segmentation,omitempty"`
+	Status       ReportStatus  `json:"status"`
+	Strict       bool          `json:"strict"`
 
 	// StudyId Example: 0198c0de-0000-7000-8000-000000000000
 	StudyId ID      `json:"study_id"`
@@ -741,10 +844,32 @@ type Section struct {
 // SectionName defines model for Section.Name.
 type SectionName string
 
+// Segmentation What was seen where on the image. Research; nobody has reviewed it.
+type Segmentation struct {
+	Cols  int    `json:"cols"`
+	Masks []Mask `json:"masks"`
+
+	// Measurements Empty if there is a problem
+	Measurements []Measurement `json:"measurements"`
+
+	// Problem Why nothing was measured: the picture is no frontal chest radiograph, or the segmentation is down
+	Problem *string `json:"problem,omitempty"`
+
+	// Rows Of the masks' grid, which covers the whole upright picture, squeezed to it; 0 if there are no masks
+	Rows int `json:"rows"`
+
+	// Unmeasured What could not be measured although the rest was, and why
+	Unmeasured []string `json:"unmeasured"`
+}
+
 // Sentence defines model for Sentence.
 type Sentence struct {
+	// Evidence The findings that the sentence rests on; empty for one that rests on measurements
 	Evidence []Finding `json:"evidence"`
-	Text     string    `json:"text"`
+
+	// Measurements The measurements that the sentence rests on; absent for one that rests on findings
+	Measurements *[]Measurement `json:"measurements,omitempty"`
+	Text         string         `json:"text"`
 }
 
 // Stage defines model for Stage.
@@ -768,7 +893,7 @@ type StatelessAnswer struct {
 	Degraded   Degradations     `json:"degraded"`
 	Modalities []ModalityWeight `json:"modalities"`
 
-	// Models The digest of each model that took part, by its role (text, image, audio, fusion)
+	// Models The digest of each model that took part, by its role (text, image, audio, fusion, segmentation)
 	Models   Models `json:"models"`
 	Notes    []Note `json:"notes"`
 	Question string `json:"question"`
@@ -1155,6 +1280,9 @@ type ServerInterface interface {
 	// GetReport Read a report
 	// (GET /v1/reports/{report_id})
 	GetReport(w http.ResponseWriter, r *http.Request, reportId ID)
+	// GetReportMasks Look at the masks that a report was measured in
+	// (GET /v1/reports/{report_id}/masks.png)
+	GetReportMasks(w http.ResponseWriter, r *http.Request, reportId ID)
 	// ListStudies List studies, newest first
 	// (GET /v1/studies)
 	ListStudies(w http.ResponseWriter, r *http.Request, params ListStudiesParams)
@@ -1239,6 +1367,12 @@ func (_ Unimplemented) ListModels(w http.ResponseWriter, r *http.Request) {
 // GetReport Read a report
 // (GET /v1/reports/{report_id})
 func (_ Unimplemented) GetReport(w http.ResponseWriter, r *http.Request, reportId ID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// GetReportMasks Look at the masks that a report was measured in
+// (GET /v1/reports/{report_id}/masks.png)
+func (_ Unimplemented) GetReportMasks(w http.ResponseWriter, r *http.Request, reportId ID) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -1434,6 +1568,32 @@ func (siw *ServerInterfaceWrapper) GetReport(w http.ResponseWriter, r *http.Requ
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.GetReport(w, r, reportId)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetReportMasks operation middleware
+func (siw *ServerInterfaceWrapper) GetReportMasks(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "report_id" -------------
+	var reportId ID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "report_id", chi.URLParam(r, "report_id"), &reportId, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "report_id", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetReportMasks(w, r, reportId)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -1850,6 +2010,9 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 	})
 	r.Group(func(r chi.Router) {
 		r.Get(options.BaseURL+"/v1/reports/{report_id}", wrapper.GetReport)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/v1/reports/{report_id}/masks.png", wrapper.GetReportMasks)
 	})
 	r.Group(func(r chi.Router) {
 		r.Post(options.BaseURL+"/v1/vqa", wrapper.Vqa)
@@ -2280,6 +2443,55 @@ type GetReportdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetReportdefaultApplicationProblemPlusJSONResponse) VisitGetReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetReportMasksRequestObject struct {
+	ReportId ID `json:"report_id"`
+}
+
+type GetReportMasksResponseObject interface {
+	VisitGetReportMasksResponse(w http.ResponseWriter) error
+}
+
+type GetReportMasks200ImagepngResponse struct {
+	Body          io.Reader
+	ContentLength int64
+}
+
+func (response GetReportMasks200ImagepngResponse) VisitGetReportMasksResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "image/png")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type GetReportMasksdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response GetReportMasksdefaultApplicationProblemPlusJSONResponse) VisitGetReportMasksResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -2731,6 +2943,9 @@ type StrictServerInterface interface {
 	// GetReport Read a report
 	// (GET /v1/reports/{report_id})
 	GetReport(ctx context.Context, request GetReportRequestObject) (GetReportResponseObject, error)
+	// GetReportMasks Look at the masks that a report was measured in
+	// (GET /v1/reports/{report_id}/masks.png)
+	GetReportMasks(ctx context.Context, request GetReportMasksRequestObject) (GetReportMasksResponseObject, error)
 	// ListStudies List studies, newest first
 	// (GET /v1/studies)
 	ListStudies(ctx context.Context, request ListStudiesRequestObject) (ListStudiesResponseObject, error)
@@ -3017,6 +3232,32 @@ func (sh *strictHandler) GetReport(w http.ResponseWriter, r *http.Request, repor
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(GetReportResponseObject); ok {
 		if err := validResponse.VisitGetReportResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetReportMasks operation middleware
+func (sh *strictHandler) GetReportMasks(w http.ResponseWriter, r *http.Request, reportId ID) {
+	var request GetReportMasksRequestObject
+
+	request.ReportId = reportId
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetReportMasks(ctx, request.(GetReportMasksRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetReportMasks")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetReportMasksResponseObject); ok {
+		if err := validResponse.VisitGetReportMasksResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

@@ -135,6 +135,69 @@ func (e HealthStatus) Valid() bool {
 	}
 }
 
+// Defines values for MaskStructure.
+const (
+	Consolidation MaskStructure = "consolidation"
+	GroundGlass   MaskStructure = "ground glass"
+	Heart         MaskStructure = "heart"
+	LeftLung      MaskStructure = "left lung"
+	Lesion        MaskStructure = "lesion"
+	RightLung     MaskStructure = "right lung"
+)
+
+// Valid indicates whether the value is a known member of the MaskStructure enum.
+func (e MaskStructure) Valid() bool {
+	switch e {
+	case Consolidation:
+		return true
+	case GroundGlass:
+		return true
+	case Heart:
+		return true
+	case LeftLung:
+		return true
+	case Lesion:
+		return true
+	case RightLung:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for MeasurementName.
+const (
+	CardiothoracicRatio  MeasurementName = "cardiothoracic_ratio"
+	ConsolidationShare   MeasurementName = "consolidation_share"
+	GroundGlassShare     MeasurementName = "ground_glass_share"
+	LeftLungArea         MeasurementName = "left_lung_area"
+	LesionShareLeftLung  MeasurementName = "lesion_share_left_lung"
+	LesionShareRightLung MeasurementName = "lesion_share_right_lung"
+	RightLungArea        MeasurementName = "right_lung_area"
+)
+
+// Valid indicates whether the value is a known member of the MeasurementName enum.
+func (e MeasurementName) Valid() bool {
+	switch e {
+	case CardiothoracicRatio:
+		return true
+	case ConsolidationShare:
+		return true
+	case GroundGlassShare:
+		return true
+	case LeftLungArea:
+		return true
+	case LesionShareLeftLung:
+		return true
+	case LesionShareRightLung:
+		return true
+	case RightLungArea:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for Modality.
 const (
 	ModalityAudio Modality = "audio"
@@ -173,10 +236,11 @@ func (e ModelObject) Valid() bool {
 
 // Defines values for ModelRole.
 const (
-	ModelRoleAudio  ModelRole = "audio"
-	ModelRoleFusion ModelRole = "fusion"
-	ModelRoleImage  ModelRole = "image"
-	ModelRoleText   ModelRole = "text"
+	ModelRoleAudio        ModelRole = "audio"
+	ModelRoleFusion       ModelRole = "fusion"
+	ModelRoleImage        ModelRole = "image"
+	ModelRoleSegmentation ModelRole = "segmentation"
+	ModelRoleText         ModelRole = "text"
 )
 
 // Valid indicates whether the value is a known member of the ModelRole enum.
@@ -187,6 +251,8 @@ func (e ModelRole) Valid() bool {
 	case ModelRoleFusion:
 		return true
 	case ModelRoleImage:
+		return true
+	case ModelRoleSegmentation:
 		return true
 	case ModelRoleText:
 		return true
@@ -248,8 +314,9 @@ func (e ReportStatus) Valid() bool {
 
 // Defines values for SectionName.
 const (
-	Findings   SectionName = "findings"
-	Impression SectionName = "impression"
+	Findings     SectionName = "findings"
+	Impression   SectionName = "impression"
+	Measurements SectionName = "measurements"
 )
 
 // Valid indicates whether the value is a known member of the SectionName enum.
@@ -258,6 +325,8 @@ func (e SectionName) Valid() bool {
 	case Findings:
 		return true
 	case Impression:
+		return true
+	case Measurements:
 		return true
 	default:
 		return false
@@ -286,7 +355,7 @@ type Answer struct {
 	Id         ID               `json:"id"`
 	Modalities []ModalityWeight `json:"modalities"`
 
-	// Models The digest of each model that took part, by its role (text, image, audio, fusion)
+	// Models The digest of each model that took part, by its role (text, image, audio, fusion, segmentation)
 	Models   Models `json:"models"`
 	Notes    []Note `json:"notes"`
 	Question string `json:"question"`
@@ -546,6 +615,37 @@ type Limits struct {
 	UploadParts int `json:"upload_parts"`
 }
 
+// Mask defines model for Mask.
+type Mask struct {
+	// Confidence The mean probability of the cells on the structure
+	Confidence float64 `json:"confidence"`
+
+	// Runs The lengths of the stretches of cells off and on the structure in turn, row by row, beginning with off; they sum to rows x cols
+	Runs []int `json:"runs"`
+
+	// Structure Sides are the patient's, on a film that is shown as usual
+	Structure MaskStructure `json:"structure"`
+}
+
+// MaskStructure Sides are the patient's, on a film that is shown as usual
+type MaskStructure string
+
+// Measurement defines model for Measurement.
+type Measurement struct {
+	Modality Modality        `json:"modality"`
+	Name     MeasurementName `json:"name"`
+
+	// Structures The structures whose masks the value was measured in
+	Structures []string `json:"structures"`
+
+	// Unit Of what the value is a share or a ratio, in words
+	Unit  string  `json:"unit"`
+	Value float64 `json:"value"`
+}
+
+// MeasurementName defines model for Measurement.Name.
+type MeasurementName string
+
 // Modality defines model for Modality.
 type Modality string
 
@@ -580,7 +680,7 @@ type ModelList struct {
 // ModelListObject defines model for ModelList.Object.
 type ModelListObject string
 
-// Models The digest of each model that took part, by its role (text, image, audio, fusion)
+// Models The digest of each model that took part, by its role (text, image, audio, fusion, segmentation)
 type Models map[string]string
 
 // Note What was done to an input before it was encoded
@@ -695,13 +795,16 @@ type Report struct {
 	Id         ID               `json:"id"`
 	Modalities []ModalityWeight `json:"modalities"`
 
-	// Models The digest of each model that took part, by its role (text, image, audio, fusion)
-	Models      Models       `json:"models"`
-	NotAssessed []Omission   `json:"not_assessed"`
-	Notes       []Note       `json:"notes"`
-	Sections    []Section    `json:"sections"`
-	Status      ReportStatus `json:"status"`
-	Strict      bool         `json:"strict"`
+	// Models The digest of each model that took part, by its role (text, image, audio, fusion, segmentation)
+	Models      Models     `json:"models"`
+	NotAssessed []Omission `json:"not_assessed"`
+	Notes       []Note     `json:"notes"`
+	Sections    []Section  `json:"sections"`
+
+	// Segmentation What was seen where on the image. Research; nobody has reviewed it.
+	Segmentation *Segmentation `json:"segmentation,omitempty"`
+	Status       ReportStatus  `json:"status"`
+	Strict       bool          `json:"strict"`
 
 	// StudyId Example: 0198c0de-0000-7000-8000-000000000000
 	StudyId ID      `json:"study_id"`
@@ -740,10 +843,32 @@ type Section struct {
 // SectionName defines model for Section.Name.
 type SectionName string
 
+// Segmentation What was seen where on the image. Research; nobody has reviewed it.
+type Segmentation struct {
+	Cols  int    `json:"cols"`
+	Masks []Mask `json:"masks"`
+
+	// Measurements Empty if there is a problem
+	Measurements []Measurement `json:"measurements"`
+
+	// Problem Why nothing was measured: the picture is no frontal chest radiograph, or the segmentation is down
+	Problem *string `json:"problem,omitempty"`
+
+	// Rows Of the masks' grid, which covers the whole upright picture, squeezed to it; 0 if there are no masks
+	Rows int `json:"rows"`
+
+	// Unmeasured What could not be measured although the rest was, and why
+	Unmeasured []string `json:"unmeasured"`
+}
+
 // Sentence defines model for Sentence.
 type Sentence struct {
+	// Evidence The findings that the sentence rests on; empty for one that rests on measurements
 	Evidence []Finding `json:"evidence"`
-	Text     string    `json:"text"`
+
+	// Measurements The measurements that the sentence rests on; absent for one that rests on findings
+	Measurements *[]Measurement `json:"measurements,omitempty"`
+	Text         string         `json:"text"`
 }
 
 // Stage defines model for Stage.
@@ -767,7 +892,7 @@ type StatelessAnswer struct {
 	Degraded   Degradations     `json:"degraded"`
 	Modalities []ModalityWeight `json:"modalities"`
 
-	// Models The digest of each model that took part, by its role (text, image, audio, fusion)
+	// Models The digest of each model that took part, by its role (text, image, audio, fusion, segmentation)
 	Models   Models `json:"models"`
 	Notes    []Note `json:"notes"`
 	Question string `json:"question"`
@@ -1259,6 +1384,13 @@ type ClientInterface interface {
 	// Corresponds with GET /v1/reports/{report_id} (the `GetReport` operationId).
 	GetReport(ctx context.Context, reportId ID, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// GetReportMasks Look at the masks that a report was measured in
+	//
+	// The outlines of the lungs, the heart and lesions over the report's image, at most 1,024 pixels each way, with a legend and a warning drawn below. Masks are a model's, for research; nobody has reviewed them.
+	//
+	// Corresponds with GET /v1/reports/{report_id}/masks.png (the `GetReportMasks` operationId).
+	GetReportMasks(ctx context.Context, reportId ID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListStudies List studies, newest first
 	//
 	// Corresponds with GET /v1/studies (the `ListStudies` operationId).
@@ -1506,6 +1638,23 @@ func (c *Client) ListModels(ctx context.Context, reqEditors ...RequestEditorFn) 
 // Corresponds with GET /v1/reports/{report_id} (the `GetReport` operationId).
 func (c *Client) GetReport(ctx context.Context, reportId ID, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetReportRequest(c.Server, reportId)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetReportMasks Look at the masks that a report was measured in
+//
+// The outlines of the lungs, the heart and lesions over the report's image, at most 1,024 pixels each way, with a legend and a warning drawn below. Masks are a model's, for research; nobody has reviewed them.
+//
+// Corresponds with GET /v1/reports/{report_id}/masks.png (the `GetReportMasks` operationId).
+func (c *Client) GetReportMasks(ctx context.Context, reportId ID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetReportMasksRequest(c.Server, reportId)
 	if err != nil {
 		return nil, err
 	}
@@ -1968,6 +2117,40 @@ func NewGetReportRequest(server string, reportId ID) (*http.Request, error) {
 	}
 
 	operationPath := fmt.Sprintf("/v1/reports/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetReportMasksRequest constructs an http.Request for the GetReportMasks method
+func NewGetReportMasksRequest(server string, reportId ID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "report_id", reportId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/reports/%s/masks.png", pathParam0)
 	if operationPath[0] == '/' {
 		operationPath = "." + operationPath
 	}
@@ -2504,6 +2687,15 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /v1/reports/{report_id} (the `GetReport` operationId).
 	GetReportWithResponse(ctx context.Context, reportId ID, reqEditors ...RequestEditorFn) (*GetReportResponse, error)
+
+	// GetReportMasksWithResponse Look at the masks that a report was measured in
+	//
+	// The outlines of the lungs, the heart and lesions over the report's image, at most 1,024 pixels each way, with a legend and a warning drawn below. Masks are a model's, for research; nobody has reviewed them.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/reports/{report_id}/masks.png (the `GetReportMasks` operationId).
+	GetReportMasksWithResponse(ctx context.Context, reportId ID, reqEditors ...RequestEditorFn) (*GetReportMasksResponse, error)
 
 	// ListStudiesWithResponse List studies, newest first
 	//
@@ -3087,6 +3279,54 @@ func (r GetReportResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r GetReportResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetReportMasksResponseDefaultHeaders the declared response headers of an HTTP default response for GetReportMasks
+type GetReportMasksResponseDefaultHeaders struct {
+	RetryAfter *int
+}
+
+type GetReportMasksResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetReportMasksResponseDefaultHeaders
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetReportMasksResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetReportMasksResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetReportMasksResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetReportMasksResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetReportMasksResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -3724,6 +3964,21 @@ func (c *ClientWithResponses) GetReportWithResponse(ctx context.Context, reportI
 	return ParseGetReportResponse(rsp)
 }
 
+// GetReportMasksWithResponse Look at the masks that a report was measured in
+//
+// The outlines of the lungs, the heart and lesions over the report's image, at most 1,024 pixels each way, with a legend and a warning drawn below. Masks are a model's, for research; nobody has reviewed them.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/reports/{report_id}/masks.png (the `GetReportMasks` operationId).
+func (c *ClientWithResponses) GetReportMasksWithResponse(ctx context.Context, reportId ID, reqEditors ...RequestEditorFn) (*GetReportMasksResponse, error) {
+	rsp, err := c.GetReportMasks(ctx, reportId, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetReportMasksResponse(rsp)
+}
+
 // ListStudiesWithResponse List studies, newest first
 //
 // Returns a wrapper object for the known response body format(s).
@@ -4283,6 +4538,45 @@ func ParseGetReportResponse(rsp *http.Response) (*GetReportResponse, error) {
 	switch {
 	case true:
 		var headers GetReportResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetReportMasksResponse parses an HTTP response from a GetReportMasksWithResponse call
+func ParseGetReportMasksResponse(rsp *http.Response) (*GetReportMasksResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetReportMasksResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers GetReportMasksResponseDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
