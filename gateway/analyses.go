@@ -206,15 +206,13 @@ func choose(study *analysis.Study, ids *api.ArtefactIDs) ([]analysis.Artefact, e
 func (s *server) CreateReport(ctx context.Context, request api.CreateReportRequestObject) (api.CreateReportResponseObject, error) {
 	work := &analysis.Request{Task: analysis.Report}
 	var ids *api.ArtefactIDs
+	var model *string
 	if request.Body != nil {
 		work.Strict, ids = request.Body.Strict != nil && *request.Body.Strict, request.Body.ArtefactIds
 		work.Whole = request.Body.Degraded != nil && *request.Body.Degraded == api.Refuse
+		model = request.Body.Model
 	}
 	artefacts, err := s.load(ctx, request.StudyId, ids, work)
-	if err != nil {
-		return nil, err
-	}
-	result, err := s.Analyzer.Analyze(ctx, work)
 	if err != nil {
 		return nil, err
 	}
@@ -222,8 +220,12 @@ func (s *server) CreateReport(ctx context.Context, request api.CreateReportReque
 	for _, a := range artefacts {
 		present[a.Modality] = true
 	}
+	result, narrative, err := s.report(ctx, work, model, present)
+	if err != nil {
+		return nil, err
+	}
 	report := &analysis.DiagnosticReport{
-		StudyID: request.StudyId, Strict: work.Strict, Artefacts: artefacts, Narrative: pipeline.Write(result, present),
+		StudyID: request.StudyId, Strict: work.Strict, Artefacts: artefacts, Narrative: narrative,
 		Result: result, Stages: pipeline.Stages(ctx), TraceID: traceID(ctx),
 	}
 	if err := s.Store.CreateReport(ctx, report); err != nil {

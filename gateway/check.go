@@ -125,6 +125,8 @@ func (s *server) checkBody(w http.ResponseWriter, r *http.Request, operation *op
 	case r.ContentLength > limit:
 		return nil, &analysis.Error{Code: analysis.TooLarge, Field: "body", Message: "the body is too large",
 			Limit: fmt.Sprintf("%d bytes", limit), Value: fmt.Sprintf("%d bytes", r.ContentLength)}
+	case operation.OperationID == createModel: // goes to disk as it comes
+		room = min(limit, modelRoom)
 	case r.ContentLength < 0:
 		room = limit
 	}
@@ -147,8 +149,16 @@ func (s *server) checkBody(w http.ResponseWriter, r *http.Request, operation *op
 	return release, nil
 }
 
+// createModel is the operation whose body is not held in memory; modelRoom is what reading it takes.
+const (
+	createModel = "createModel"
+	modelRoom   = 1 << 20
+)
+
 func (s *server) bodyLimit(mediaType, operation string) int64 {
 	switch {
+	case operation == createModel:
+		return modelFormBytes
 	case mediaType == multipartForm:
 		return s.Limits.UploadBytes
 	case mediaType == multipartMany:

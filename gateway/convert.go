@@ -51,14 +51,14 @@ func reportOf(report *analysis.DiagnosticReport) api.Report {
 		Sections: []api.Section{}, NotAssessed: []api.Omission{},
 		Modalities: modalitiesOf(report.Result.Modalities), Degraded: degradedOf(report.Result.Degraded),
 		Attention: attentionOf(report.Result.Attention), Segmentation: segmentationOf(report.Result.Segmentation), Notes: notesOf(report.Result.Notes),
-		Models: report.Result.Models, TraceId: report.TraceID, Timing: timingOf(report.Stages),
+		Models: report.Result.Models, Model: reportModelOf(report.Result.Brought), TraceId: report.TraceID, Timing: timingOf(report.Stages),
 	}
 	for _, section := range report.Narrative.Sections {
 		sentences := []api.Sentence{}
 		for _, sentence := range section.Sentences {
 			evidence := []api.Finding{}
 			for _, f := range sentence.Evidence {
-				evidence = append(evidence, api.Finding{Label: f.Label, Probability: fraction(f.Probability), Threshold: fraction(f.Threshold), Present: f.Present, Modality: api.Modality(f.Modality)})
+				evidence = append(evidence, api.Finding{Label: f.Label, Probability: fraction(f.Probability), Threshold: fraction(f.Threshold), Present: f.Present, Modality: api.Modality(f.Modality), Model: optional(f.Model)})
 			}
 			stated := api.Sentence{Text: sentence.Text, Evidence: evidence}
 			if len(sentence.Measurements) > 0 {

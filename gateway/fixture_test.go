@@ -159,11 +159,13 @@ type fixture struct {
 	t      *testing.T
 	url    string
 	models *models
-	client *client.ClientWithResponses
-	log    *logBuffer
-	blobs  string
-	router routers.Router
-	deps   Deps
+	// brought runs the models that users bring.
+	brought *shelf
+	client  *client.ClientWithResponses
+	log     *logBuffer
+	blobs   string
+	router  routers.Router
+	deps    Deps
 }
 
 // logBuffer is a log that the server writes while the test reads.
@@ -187,7 +189,7 @@ func (l *logBuffer) String() string {
 // newFixture starts a gateway; change, if not nil, changes what it stands on.
 func newFixture(t *testing.T, change func(*Deps)) *fixture {
 	t.Helper()
-	f := &fixture{t: t, models: &models{fail: map[string]error{}}, log: &logBuffer{}, blobs: t.TempDir()}
+	f := &fixture{t: t, models: &models{fail: map[string]error{}}, brought: &shelf{held: map[string]*analysis.ModelCard{}}, log: &logBuffer{}, blobs: t.TempDir()}
 	blobs, err := blob.Open(f.blobs, DefaultLimits.ImageBytes)
 	if err != nil {
 		t.Fatal(err)
@@ -198,7 +200,7 @@ func newFixture(t *testing.T, change func(*Deps)) *fixture {
 	}
 	t.Cleanup(store.Close)
 	path := &pipeline.Pipeline{Text: f.models, Vision: f.models, Audio: f.models, Fusion: f.models}
-	deps := Deps{Store: store, Instances: store, DICOMSecret: bytes.Repeat([]byte{7}, 32), Analyzer: path, Embedder: path, Limits: DefaultLimits, ReviewBelow: 0.5, Log: serve.NewLogger(f.log, serve.Config{LogFormat: "json"}, "gateway")}
+	deps := Deps{Store: store, Instances: store, DICOMSecret: bytes.Repeat([]byte{7}, 32), Analyzer: path, Embedder: path, Judge: &pipeline.Judge{Text: f.models, Models: store, Runner: f.brought}, Limits: DefaultLimits, ReviewBelow: 0.5, Log: serve.NewLogger(f.log, serve.Config{LogFormat: "json"}, "gateway")}
 	for _, role := range []string{"text", "image", "audio", "fusion"} {
 		failing := func() error { f.models.mu.Lock(); defer f.models.mu.Unlock(); return f.models.fail[role] }
 		deps.Parts = append(deps.Parts, Part{Name: role + "-part", Role: role, Required: true,

@@ -107,14 +107,15 @@ func Build(ctx context.Context, config Config, log *slog.Logger, observer *serve
 	vision, visionErr := wire.NewVisionEncoder(config.VisionEncoderURL, options)
 	audio, audioErr := wire.NewAudioEncoder(config.AudioEncoderURL, options)
 	fusion, fusionErr := wire.NewFuser(config.FusionURL, options)
-	if err := errors.Join(textErr, visionErr, audioErr, fusionErr); err != nil {
+	runner, runnerErr := wire.NewModelRunner(config.VisionEncoderURL, options)
+	if err := errors.Join(textErr, visionErr, audioErr, fusionErr, runnerErr); err != nil {
 		return deps, nil, err
 	}
 	deps.Parts = append(deps.Parts,
-		Part{Name: "text-encoder", Role: string(analysis.Text), Required: true, Ready: text.Ready, Digest: text.Digest},
-		Part{Name: "vision-encoder", Role: string(analysis.Image), Ready: vision.Ready, Digest: vision.Digest},
-		Part{Name: "audio-encoder", Role: string(analysis.Audio), Ready: audio.Ready, Digest: audio.Digest},
-		Part{Name: "fusion", Role: "fusion", Required: true, Ready: fusion.Ready, Digest: fusion.Digest},
+		Part{Name: "text-encoder", Role: string(analysis.Text), Licence: "Apache-2.0", Required: true, Ready: text.Ready, Digest: text.Digest},
+		Part{Name: "vision-encoder", Role: string(analysis.Image), Licence: "Apache-2.0", Ready: vision.Ready, Digest: vision.Digest},
+		Part{Name: "audio-encoder", Role: string(analysis.Audio), Licence: "CC-BY-SA-4.0 (training data)", Ready: audio.Ready, Digest: audio.Digest},
+		Part{Name: "fusion", Role: "fusion", Licence: "CC-BY-SA-4.0 (training data), research only", Required: true, Ready: fusion.Ready, Digest: fusion.Digest},
 	)
 	path := &pipeline.Pipeline{
 		Text:   memory.TextEncoder(text, text.Digest),
@@ -125,5 +126,6 @@ func Build(ctx context.Context, config Config, log *slog.Logger, observer *serve
 		EncoderTime: config.RequestTimeout / 2,
 	}
 	deps.Analyzer, deps.Embedder = path, path
+	deps.Judge = &pipeline.Judge{Text: path.Text, Models: store, Runner: runner}
 	return deps, closeAll, nil
 }

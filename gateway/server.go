@@ -33,6 +33,8 @@ type Deps struct {
 	DICOMSecret []byte
 	Analyzer    analysis.Analyzer
 	Embedder    Embedder
+	// Judge holds and runs the models that users bring.
+	Judge *pipeline.Judge
 	// Parts are what readiness and the list of models are made of.
 	Parts  []Part
 	Limits Limits
@@ -53,6 +55,8 @@ type Part struct {
 	Name string
 	// Role is text, image, audio or fusion for what holds a model, "" for what does not.
 	Role string
+	// Licence is that of the model.
+	Licence string
 	// Required says that no analysis is possible without it.
 	Required bool
 	Ready    func(ctx context.Context) error
@@ -66,8 +70,10 @@ type server struct {
 	spec     *openapi3.T
 	routes   chi.Router
 	inFlight *semaphore.Weighted
-	drawing  *semaphore.Weighted // memory of pictures that are decoded to be drawn on
-	docs     *page
+	// modelUploads holds a token for each model that is being brought.
+	modelUploads chan struct{}
+	drawing      *semaphore.Weighted // memory of pictures that are decoded to be drawn on
+	docs         *page
 }
 
 var _ api.StrictServerInterface = (*server)(nil)
@@ -86,7 +92,7 @@ func New(deps Deps) (http.Handler, error) {
 		return nil, fmt.Errorf("render openapi.yaml: %w", err)
 	}
 	s := &server{Deps: deps, spec: spec, routes: chi.NewRouter(), inFlight: semaphore.NewWeighted(deps.Limits.InFlightBytes),
-		drawing: semaphore.NewWeighted(media.MaxImageMemory), docs: docs}
+		drawing: semaphore.NewWeighted(media.MaxImageMemory), docs: docs, modelUploads: make(chan struct{}, maxModelUploads)}
 
 	r := s.routes
 	r.Use(s.Observer.Wrap, s.prepare, middleware.GetHead)
@@ -114,6 +120,13 @@ func New(deps Deps) (http.Handler, error) {
 	r.Post("/v1/embeddings", op.CreateEmbeddings)
 	s.dicomWeb(r)
 	r.Get("/v1/models", op.ListModels)
+	r.Post("/v1/models", op.CreateModel)
+	r.Get("/v1/models/{model}", op.GetModel)
+	r.Delete("/v1/models/{model}", op.DeleteModel)
+	r.Get("/v1/models/{model}/versions/{version}", op.GetModelVersion)
+	r.Delete("/v1/models/{model}/versions/{version}", op.DeleteModelVersion)
+	r.Post("/v1/models/{model}/versions/{version}/load", op.LoadModelVersion)
+	r.Post("/v1/models/{model}/versions/{version}/unload", op.UnloadModelVersion)
 	r.Get("/v1/limits", op.GetLimits)
 	r.Get("/healthz", op.GetHealth)
 	r.Get("/readyz", op.GetReadiness)

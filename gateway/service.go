@@ -10,6 +10,7 @@ import (
 
 	"consilium"
 	"consilium/gateway/api"
+	"consilium/internal/analysis"
 )
 
 // readyTimeout bounds the check of one part.
@@ -62,7 +63,7 @@ func (s *server) eachPart(ctx context.Context, ask func(context.Context, Part) b
 	return said
 }
 
-// ListModels implements GET /v1/models: the models whose digest is known now.
+// ListModels implements GET /v1/models: the platform's models whose digest is known now, and those that users brought.
 func (s *server) ListModels(ctx context.Context, _ api.ListModelsRequestObject) (api.ListModelsResponseObject, error) {
 	var mu sync.Mutex
 	digests := map[string]string{}
@@ -83,9 +84,15 @@ func (s *server) ListModels(ctx context.Context, _ api.ListModelsRequestObject) 
 	list := api.ListModels200JSONResponse{Object: api.ModelListObjectList, Data: []api.Model{}}
 	for _, p := range s.Parts {
 		if digest, ok := digests[p.Name]; ok {
-			list.Data = append(list.Data, api.Model{Id: anyModel + "-" + p.Role, Object: api.ModelObjectModel, Role: api.ModelRole(p.Role), Digest: digest, OwnedBy: anyModel})
+			list.Data = append(list.Data, api.Model{Id: anyModel + "-" + p.Role, Object: api.ModelObjectModel, Role: api.ModelRole(p.Role),
+				Version: digest, Digest: digest, State: api.Loaded, Licence: p.Licence, OwnedBy: anyModel})
 		}
 	}
+	brought, err := s.broughtModels(ctx)
+	if err != nil {
+		return nil, err
+	}
+	list.Data = append(list.Data, brought...)
 	return list, nil
 }
 
@@ -97,6 +104,9 @@ func (s *server) GetLimits(context.Context, api.GetLimitsRequestObject) (api.Get
 		QuestionBytes: maxQuestionBytes, MetadataBytes: l.MetadataBytes, JsonBytes: l.JSONBytes, EmbeddingsBytes: l.EmbeddingsBytes,
 		JsonDepth: l.JSONDepth, UploadParts: l.UploadParts, DicomUploadBytes: l.DICOMUploadBytes, DicomUploadParts: l.DICOMUploadParts, DicomResults: l.DICOMResults, EmbeddingInputs: maxEmbeddingInputs, Candidates: maxCandidates,
 		PageItems: maxPageItems, InFlightBytes: l.InFlightBytes, RequestSeconds: l.RequestTime.Seconds(),
+		ModelBytes: analysis.MaxModelBytes, ModelCardBytes: analysis.MaxCardBytes, ModelLabels: analysis.MaxCardLabels,
+		ModelVersions: analysis.MaxModelVersions, ModelsLoaded: analysis.MaxModelsLoaded, ModelMemoryBytes: analysis.MaxModelMemory,
+		ModelLoadSeconds: analysis.MaxModelLoadTime.Seconds(), ModelForwardSeconds: analysis.MaxModelForwardTime.Seconds(),
 	}, nil
 }
 

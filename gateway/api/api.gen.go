@@ -238,6 +238,7 @@ func (e ModelObject) Valid() bool {
 // Defines values for ModelRole.
 const (
 	ModelRoleAudio        ModelRole = "audio"
+	ModelRoleBrought      ModelRole = "brought"
 	ModelRoleFusion       ModelRole = "fusion"
 	ModelRoleImage        ModelRole = "image"
 	ModelRoleSegmentation ModelRole = "segmentation"
@@ -249,6 +250,8 @@ func (e ModelRole) Valid() bool {
 	switch e {
 	case ModelRoleAudio:
 		return true
+	case ModelRoleBrought:
+		return true
 	case ModelRoleFusion:
 		return true
 	case ModelRoleImage:
@@ -256,6 +259,90 @@ func (e ModelRole) Valid() bool {
 	case ModelRoleSegmentation:
 		return true
 	case ModelRoleText:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ModelCardArchitecture.
+const (
+	EfficientnetLite0 ModelCardArchitecture = "efficientnet-lite0"
+)
+
+// Valid indicates whether the value is a known member of the ModelCardArchitecture enum.
+func (e ModelCardArchitecture) Valid() bool {
+	switch e {
+	case EfficientnetLite0:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ModelCardFormat.
+const (
+	Safetensors ModelCardFormat = "safetensors"
+	Torchscript ModelCardFormat = "torchscript"
+)
+
+// Valid indicates whether the value is a known member of the ModelCardFormat enum.
+func (e ModelCardFormat) Valid() bool {
+	switch e {
+	case Safetensors:
+		return true
+	case Torchscript:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ModelCardInputNormalisationScheme.
+const (
+	X127128 ModelCardInputNormalisationScheme = "(x-127)/128"
+)
+
+// Valid indicates whether the value is a known member of the ModelCardInputNormalisationScheme enum.
+func (e ModelCardInputNormalisationScheme) Valid() bool {
+	switch e {
+	case X127128:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ModelCardModalities.
+const (
+	ModelCardModalitiesImage ModelCardModalities = "image"
+	ModelCardModalitiesText  ModelCardModalities = "text"
+)
+
+// Valid indicates whether the value is a known member of the ModelCardModalities enum.
+func (e ModelCardModalities) Valid() bool {
+	switch e {
+	case ModelCardModalitiesImage:
+		return true
+	case ModelCardModalitiesText:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ModelCardTask.
+const (
+	MultiLabel ModelCardTask = "multi-label"
+	OneOf      ModelCardTask = "one-of"
+)
+
+// Valid indicates whether the value is a known member of the ModelCardTask enum.
+func (e ModelCardTask) Valid() bool {
+	switch e {
+	case MultiLabel:
+		return true
+	case OneOf:
 		return true
 	default:
 		return false
@@ -271,6 +358,27 @@ const (
 func (e ModelListObject) Valid() bool {
 	switch e {
 	case ModelListObjectList:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ModelState.
+const (
+	Loaded   ModelState = "loaded"
+	Unknown  ModelState = "unknown"
+	Unloaded ModelState = "unloaded"
+)
+
+// Valid indicates whether the value is a known member of the ModelState enum.
+func (e ModelState) Valid() bool {
+	switch e {
+	case Loaded:
+		return true
+	case Unknown:
+		return true
+	case Unloaded:
 		return true
 	default:
 		return false
@@ -307,6 +415,21 @@ const (
 func (e ReportStatus) Valid() bool {
 	switch e {
 	case Preliminary:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ReportModelBroughtBy.
+const (
+	User ReportModelBroughtBy = "user"
+)
+
+// Valid indicates whether the value is a known member of the ReportModelBroughtBy enum.
+func (e ReportModelBroughtBy) Valid() bool {
+	switch e {
+	case User:
 		return true
 	default:
 		return false
@@ -356,7 +479,7 @@ type Answer struct {
 	Id         ID               `json:"id"`
 	Modalities []ModalityWeight `json:"modalities"`
 
-	// Models The digest of each model that took part, by its role (text, image, audio, fusion, segmentation)
+	// Models The digest of each model that took part, by its role (text, image, audio, fusion, segmentation, brought)
 	Models   Models `json:"models"`
 	Notes    []Note `json:"notes"`
 	Question string `json:"question"`
@@ -415,6 +538,37 @@ type Attention struct {
 	Cols   int       `json:"cols"`
 	Rows   int       `json:"rows"`
 	Values []float32 `json:"values"`
+}
+
+// BroughtModel defines model for BroughtModel.
+type BroughtModel struct {
+	Bytes int64 `json:"bytes"`
+
+	// Card What the one who brings weights says about them, in JSON or YAML of at most 65,536 bytes
+	//
+	// Example: {"format":"torchscript","input":{"channels":1,"height":224,"normalisation":{"mean":[0.5],"std":[0.25]},"width":224},"labels":[{"name":"nodule","threshold":0.4}],"licence":"CC-BY-4.0","modalities":["image"],"name":"lung-nodule","sha256":"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08","task":"multi-label"}
+	Card      ModelCard `json:"card"`
+	CreatedAt time.Time `json:"created_at"`
+
+	// Digest sha256: and the digest of the weights
+	Digest string `json:"digest"`
+
+	// Id name@version, which a report takes as `model`
+	Id string `json:"id"`
+
+	// Name Example: lung-nodule
+	Name ModelName `json:"name"`
+
+	// State `unknown` while the part that holds the models does not answer
+	State   ModelState `json:"state"`
+	Version int        `json:"version"`
+}
+
+// BroughtModelVersions defines model for BroughtModelVersions.
+type BroughtModelVersions struct {
+	// Name Example: lung-nodule
+	Name     ModelName      `json:"name"`
+	Versions []BroughtModel `json:"versions"`
 }
 
 // Candidate defines model for Candidate.
@@ -538,8 +692,11 @@ type EmbeddingRequest_Input struct {
 
 // Finding defines model for Finding.
 type Finding struct {
-	Label       string   `json:"label"`
-	Modality    Modality `json:"modality"`
+	Label    string   `json:"label"`
+	Modality Modality `json:"modality"`
+
+	// Model The digest of the model that judged; absent for the fusion
+	Model       *string  `json:"model,omitempty"`
 	Present     bool     `json:"present"`
 	Probability Fraction `json:"probability"`
 	Threshold   Fraction `json:"threshold"`
@@ -596,6 +753,30 @@ type Limits struct {
 
 	// MetadataBytes The metadata of a study
 	MetadataBytes int64 `json:"metadata_bytes"`
+
+	// ModelBytes The weights of a model that a user brings
+	ModelBytes int64 `json:"model_bytes"`
+
+	// ModelCardBytes Its card
+	ModelCardBytes int64 `json:"model_card_bytes"`
+
+	// ModelForwardSeconds Time for one forward pass of it
+	ModelForwardSeconds float64 `json:"model_forward_seconds"`
+
+	// ModelLabels Its labels
+	ModelLabels int `json:"model_labels"`
+
+	// ModelLoadSeconds Time to read and check one
+	ModelLoadSeconds float64 `json:"model_load_seconds"`
+
+	// ModelMemoryBytes What such a model may allocate, its weights included
+	ModelMemoryBytes int64 `json:"model_memory_bytes"`
+
+	// ModelVersions Versions of all the models that you keep
+	ModelVersions int `json:"model_versions"`
+
+	// ModelsLoaded Models of users that are held ready at once
+	ModelsLoaded int `json:"models_loaded"`
 
 	// PageItems Items of one page
 	PageItems int `json:"page_items"`
@@ -659,11 +840,22 @@ type ModalityWeight struct {
 
 // Model defines model for Model.
 type Model struct {
-	Digest  string      `json:"digest"`
+	Digest string `json:"digest"`
+
+	// Id Of a model that you brought name@version, which a report takes as `model`
 	Id      string      `json:"id"`
+	Licence string      `json:"licence"`
 	Object  ModelObject `json:"object"`
-	OwnedBy string      `json:"owned_by"`
-	Role    ModelRole   `json:"role"`
+
+	// OwnedBy `consilium` or `user`
+	OwnedBy string    `json:"owned_by"`
+	Role    ModelRole `json:"role"`
+
+	// State `unknown` while the part that holds the models does not answer
+	State ModelState `json:"state"`
+
+	// Version The number of a version that you brought; the platform's own have their digest only
+	Version string `json:"version"`
 }
 
 // ModelObject defines model for Model.Object.
@@ -671,6 +863,67 @@ type ModelObject string
 
 // ModelRole defines model for Model.Role.
 type ModelRole string
+
+// ModelCard What the one who brings weights says about them, in JSON or YAML of at most 65,536 bytes
+//
+// Example: {"format":"torchscript","input":{"channels":1,"height":224,"normalisation":{"mean":[0.5],"std":[0.25]},"width":224},"labels":[{"name":"nodule","threshold":0.4}],"licence":"CC-BY-4.0","modalities":["image"],"name":"lung-nodule","sha256":"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08","task":"multi-label"}
+type ModelCard struct {
+	// Architecture Of safetensors; a TorchScript module has its own
+	Architecture *ModelCardArchitecture `json:"architecture,omitempty"`
+	Description  *string                `json:"description,omitempty"`
+	Format       ModelCardFormat        `json:"format"`
+	Input        struct {
+		// Channels 1 is grey, 3 red, green and blue; 2 is refused
+		Channels int `json:"channels"`
+		Height   int `json:"height"`
+
+		// Normalisation Either the scheme, on values of 0 to 255, or mean and std of each channel, on values of 0 to 1
+		Normalisation struct {
+			Mean   *[]float64                         `json:"mean,omitempty"`
+			Scheme *ModelCardInputNormalisationScheme `json:"scheme,omitempty"`
+			Std    *[]float64                         `json:"std,omitempty"`
+		} `json:"normalisation"`
+		Width int `json:"width"`
+	} `json:"input"`
+
+	// Labels In the order of the logits
+	Labels []struct {
+		Name string `json:"name"`
+
+		// Threshold The probability from which the label counts as present, more than 0 and less than 1
+		Threshold float64 `json:"threshold"`
+	} `json:"labels"`
+
+	// Licence Under which the weights may be used; every report names it
+	Licence string `json:"licence"`
+
+	// Modalities What the model reads: the image, or image and note of a study. The note comes as its vector of 384 values
+	Modalities []ModelCardModalities `json:"modalities"`
+
+	// Name Example: lung-nodule
+	Name ModelName `json:"name"`
+
+	// Sha256 Of the file of the weights
+	Sha256 string `json:"sha256"`
+
+	// Task Whether each label is judged for itself (logistic function of its logit) or they exclude one another (softmax)
+	Task ModelCardTask `json:"task"`
+}
+
+// ModelCardArchitecture Of safetensors; a TorchScript module has its own
+type ModelCardArchitecture string
+
+// ModelCardFormat defines model for ModelCard.Format.
+type ModelCardFormat string
+
+// ModelCardInputNormalisationScheme defines model for ModelCard.Input.Normalisation.Scheme.
+type ModelCardInputNormalisationScheme string
+
+// ModelCardModalities defines model for ModelCard.Modalities.
+type ModelCardModalities string
+
+// ModelCardTask Whether each label is judged for itself (logistic function of its logit) or they exclude one another (softmax)
+type ModelCardTask string
 
 // ModelList defines model for ModelList.
 type ModelList struct {
@@ -681,7 +934,13 @@ type ModelList struct {
 // ModelListObject defines model for ModelList.Object.
 type ModelListObject string
 
-// Models The digest of each model that took part, by its role (text, image, audio, fusion, segmentation)
+// ModelName Example: lung-nodule
+type ModelName = string
+
+// ModelState `unknown` while the part that holds the models does not answer
+type ModelState string
+
+// Models The digest of each model that took part, by its role (text, image, audio, fusion, segmentation, brought)
 type Models map[string]string
 
 // Note What was done to an input before it was encoded
@@ -796,7 +1055,10 @@ type Report struct {
 	Id         ID               `json:"id"`
 	Modalities []ModalityWeight `json:"modalities"`
 
-	// Models The digest of each model that took part, by its role (text, image, audio, fusion, segmentation)
+	// Model The model that judged, if a user brought it. The platform has checked that it runs, and not that it is right
+	Model *ReportModel `json:"model,omitempty"`
+
+	// Models The digest of each model that took part, by its role (text, image, audio, fusion, segmentation, brought)
 	Models      Models     `json:"models"`
 	NotAssessed []Omission `json:"not_assessed"`
 	Notes       []Note     `json:"notes"`
@@ -818,6 +1080,21 @@ type Report struct {
 // ReportStatus defines model for Report.Status.
 type ReportStatus string
 
+// ReportModel The model that judged, if a user brought it. The platform has checked that it runs, and not that it is right
+type ReportModel struct {
+	BroughtBy ReportModelBroughtBy `json:"brought_by"`
+	Digest    string               `json:"digest"`
+	Licence   string               `json:"licence"`
+	Name      string               `json:"name"`
+
+	// Validated Always false: the platform has not validated the model
+	Validated bool `json:"validated"`
+	Version   int  `json:"version"`
+}
+
+// ReportModelBroughtBy defines model for ReportModel.BroughtBy.
+type ReportModelBroughtBy string
+
 // ReportRequest Example: {"strict":false}
 type ReportRequest struct {
 	// ArtefactIds The artefacts to use, at most one of each modality, and no others
@@ -825,6 +1102,11 @@ type ReportRequest struct {
 
 	// Degraded Whether to answer from what is left when an encoder is down
 	Degraded *DegradedPolicy `json:"degraded,omitempty"`
+
+	// Model A model that you brought, as its name or name@version, in place of the platform's own; without a version the newest. The study has to have what its card says that it reads
+	//
+	// Example: lung-nodule@2
+	Model *string `json:"model,omitempty"`
 
 	// Strict Refuse, instead of reporting, an input that would have to be cut
 	Strict *Strict `json:"strict,omitempty"`
@@ -893,7 +1175,7 @@ type StatelessAnswer struct {
 	Degraded   Degradations     `json:"degraded"`
 	Modalities []ModalityWeight `json:"modalities"`
 
-	// Models The digest of each model that took part, by its role (text, image, audio, fusion, segmentation)
+	// Models The digest of each model that took part, by its role (text, image, audio, fusion, segmentation, brought)
 	Models   Models `json:"models"`
 	Notes    []Note `json:"notes"`
 	Question string `json:"question"`
@@ -977,6 +1259,9 @@ type InstanceUID = UID
 // Limit defines model for Limit.
 type Limit = int
 
+// ModelVersion defines model for ModelVersion.
+type ModelVersion = int
+
 // SeriesUID Example: 2.25.193210346543210987654321098765432109876
 type SeriesUID = UID
 
@@ -985,6 +1270,17 @@ type StudyID = ID
 
 // StudyUID Example: 2.25.193210346543210987654321098765432109876
 type StudyUID = UID
+
+// CreateModelMultipartBody defines parameters for CreateModel.
+type CreateModelMultipartBody struct {
+	// Card What the one who brings weights says about them, in JSON or YAML of at most 65,536 bytes
+	//
+	// Example: {"format":"torchscript","input":{"channels":1,"height":224,"normalisation":{"mean":[0.5],"std":[0.25]},"width":224},"labels":[{"name":"nodule","threshold":0.4}],"licence":"CC-BY-4.0","modalities":["image"],"name":"lung-nodule","sha256":"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08","task":"multi-label"}
+	Card ModelCard `json:"card"`
+
+	// Weights The file of the weights
+	Weights openapi_types.File `json:"weights"`
+}
 
 // ListStudiesParams defines parameters for ListStudies.
 type ListStudiesParams struct {
@@ -1052,6 +1348,9 @@ type VqaMultipartBody struct {
 
 // CreateEmbeddingsJSONRequestBody defines body for CreateEmbeddings for application/json ContentType.
 type CreateEmbeddingsJSONRequestBody = EmbeddingRequest
+
+// CreateModelMultipartRequestBody defines body for CreateModel for multipart/form-data ContentType.
+type CreateModelMultipartRequestBody CreateModelMultipartBody
 
 // CreateStudyMultipartRequestBody defines body for CreateStudy for multipart/form-data ContentType.
 type CreateStudyMultipartRequestBody CreateStudyMultipartBody
@@ -1274,9 +1573,30 @@ type ServerInterface interface {
 	// GetLimits Read every limit
 	// (GET /v1/limits)
 	GetLimits(w http.ResponseWriter, r *http.Request)
-	// ListModels List the models that answer now
+	// ListModels List the models
 	// (GET /v1/models)
 	ListModels(w http.ResponseWriter, r *http.Request)
+	// CreateModel Bring a model
+	// (POST /v1/models)
+	CreateModel(w http.ResponseWriter, r *http.Request)
+	// DeleteModel Delete every version of a model
+	// (DELETE /v1/models/{model})
+	DeleteModel(w http.ResponseWriter, r *http.Request, model ModelName)
+	// GetModel Read the versions of a model that you brought
+	// (GET /v1/models/{model})
+	GetModel(w http.ResponseWriter, r *http.Request, model ModelName)
+	// DeleteModelVersion Delete one version of a model
+	// (DELETE /v1/models/{model}/versions/{version})
+	DeleteModelVersion(w http.ResponseWriter, r *http.Request, model ModelName, version ModelVersion)
+	// GetModelVersion Read one version of a model
+	// (GET /v1/models/{model}/versions/{version})
+	GetModelVersion(w http.ResponseWriter, r *http.Request, model ModelName, version ModelVersion)
+	// LoadModelVersion Hold a version ready
+	// (POST /v1/models/{model}/versions/{version}/load)
+	LoadModelVersion(w http.ResponseWriter, r *http.Request, model ModelName, version ModelVersion)
+	// UnloadModelVersion Let go of a version
+	// (POST /v1/models/{model}/versions/{version}/unload)
+	UnloadModelVersion(w http.ResponseWriter, r *http.Request, model ModelName, version ModelVersion)
 	// GetReport Read a report
 	// (GET /v1/reports/{report_id})
 	GetReport(w http.ResponseWriter, r *http.Request, reportId ID)
@@ -1358,9 +1678,51 @@ func (_ Unimplemented) GetLimits(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// ListModels List the models that answer now
+// ListModels List the models
 // (GET /v1/models)
 func (_ Unimplemented) ListModels(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// CreateModel Bring a model
+// (POST /v1/models)
+func (_ Unimplemented) CreateModel(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// DeleteModel Delete every version of a model
+// (DELETE /v1/models/{model})
+func (_ Unimplemented) DeleteModel(w http.ResponseWriter, r *http.Request, model ModelName) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// GetModel Read the versions of a model that you brought
+// (GET /v1/models/{model})
+func (_ Unimplemented) GetModel(w http.ResponseWriter, r *http.Request, model ModelName) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// DeleteModelVersion Delete one version of a model
+// (DELETE /v1/models/{model}/versions/{version})
+func (_ Unimplemented) DeleteModelVersion(w http.ResponseWriter, r *http.Request, model ModelName, version ModelVersion) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// GetModelVersion Read one version of a model
+// (GET /v1/models/{model}/versions/{version})
+func (_ Unimplemented) GetModelVersion(w http.ResponseWriter, r *http.Request, model ModelName, version ModelVersion) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// LoadModelVersion Hold a version ready
+// (POST /v1/models/{model}/versions/{version}/load)
+func (_ Unimplemented) LoadModelVersion(w http.ResponseWriter, r *http.Request, model ModelName, version ModelVersion) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// UnloadModelVersion Let go of a version
+// (POST /v1/models/{model}/versions/{version}/unload)
+func (_ Unimplemented) UnloadModelVersion(w http.ResponseWriter, r *http.Request, model ModelName, version ModelVersion) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -1542,6 +1904,212 @@ func (siw *ServerInterfaceWrapper) ListModels(w http.ResponseWriter, r *http.Req
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.ListModels(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// CreateModel operation middleware
+func (siw *ServerInterfaceWrapper) CreateModel(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.CreateModel(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// DeleteModel operation middleware
+func (siw *ServerInterfaceWrapper) DeleteModel(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "model" -------------
+	var model ModelName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "model", chi.URLParam(r, "model"), &model, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "model", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.DeleteModel(w, r, model)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetModel operation middleware
+func (siw *ServerInterfaceWrapper) GetModel(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "model" -------------
+	var model ModelName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "model", chi.URLParam(r, "model"), &model, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "model", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetModel(w, r, model)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// DeleteModelVersion operation middleware
+func (siw *ServerInterfaceWrapper) DeleteModelVersion(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "model" -------------
+	var model ModelName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "model", chi.URLParam(r, "model"), &model, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "model", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "version" -------------
+	var version ModelVersion
+
+	err = runtime.BindStyledParameterWithOptions("simple", "version", chi.URLParam(r, "version"), &version, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "version", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.DeleteModelVersion(w, r, model, version)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetModelVersion operation middleware
+func (siw *ServerInterfaceWrapper) GetModelVersion(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "model" -------------
+	var model ModelName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "model", chi.URLParam(r, "model"), &model, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "model", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "version" -------------
+	var version ModelVersion
+
+	err = runtime.BindStyledParameterWithOptions("simple", "version", chi.URLParam(r, "version"), &version, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "version", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetModelVersion(w, r, model, version)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// LoadModelVersion operation middleware
+func (siw *ServerInterfaceWrapper) LoadModelVersion(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "model" -------------
+	var model ModelName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "model", chi.URLParam(r, "model"), &model, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "model", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "version" -------------
+	var version ModelVersion
+
+	err = runtime.BindStyledParameterWithOptions("simple", "version", chi.URLParam(r, "version"), &version, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "version", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.LoadModelVersion(w, r, model, version)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// UnloadModelVersion operation middleware
+func (siw *ServerInterfaceWrapper) UnloadModelVersion(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "model" -------------
+	var model ModelName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "model", chi.URLParam(r, "model"), &model, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "model", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "version" -------------
+	var version ModelVersion
+
+	err = runtime.BindStyledParameterWithOptions("simple", "version", chi.URLParam(r, "version"), &version, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "version", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.UnloadModelVersion(w, r, model, version)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -2024,6 +2592,27 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 		r.Get(options.BaseURL+"/v1/models", wrapper.ListModels)
 	})
 	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/v1/models", wrapper.CreateModel)
+	})
+	r.Group(func(r chi.Router) {
+		r.Delete(options.BaseURL+"/v1/models/{model}", wrapper.DeleteModel)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/v1/models/{model}", wrapper.GetModel)
+	})
+	r.Group(func(r chi.Router) {
+		r.Delete(options.BaseURL+"/v1/models/{model}/versions/{version}", wrapper.DeleteModelVersion)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/v1/models/{model}/versions/{version}", wrapper.GetModelVersion)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/v1/models/{model}/versions/{version}/load", wrapper.LoadModelVersion)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/v1/models/{model}/versions/{version}/unload", wrapper.UnloadModelVersion)
+	})
+	r.Group(func(r chi.Router) {
 		r.Get(options.BaseURL+"/v1/limits", wrapper.GetLimits)
 	})
 	r.Group(func(r chi.Router) {
@@ -2400,6 +2989,307 @@ type ListModelsdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListModelsdefaultApplicationProblemPlusJSONResponse) VisitListModelsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateModelRequestObject struct {
+	Body *multipart.Reader
+}
+
+type CreateModelResponseObject interface {
+	VisitCreateModelResponse(w http.ResponseWriter) error
+}
+
+type CreateModel201ResponseHeaders struct {
+	Location string
+}
+
+type CreateModel201JSONResponse struct {
+	Body    BroughtModel
+	Headers CreateModel201ResponseHeaders
+}
+
+func (response CreateModel201JSONResponse) VisitCreateModelResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Location", fmt.Sprint(response.Headers.Location))
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateModeldefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response CreateModeldefaultApplicationProblemPlusJSONResponse) VisitCreateModelResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteModelRequestObject struct {
+	Model ModelName `json:"model"`
+}
+
+type DeleteModelResponseObject interface {
+	VisitDeleteModelResponse(w http.ResponseWriter) error
+}
+
+type DeleteModel204Response struct {
+}
+
+func (response DeleteModel204Response) VisitDeleteModelResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteModeldefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response DeleteModeldefaultApplicationProblemPlusJSONResponse) VisitDeleteModelResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetModelRequestObject struct {
+	Model ModelName `json:"model"`
+}
+
+type GetModelResponseObject interface {
+	VisitGetModelResponse(w http.ResponseWriter) error
+}
+
+type GetModel200JSONResponse BroughtModelVersions
+
+func (response GetModel200JSONResponse) VisitGetModelResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetModeldefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response GetModeldefaultApplicationProblemPlusJSONResponse) VisitGetModelResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteModelVersionRequestObject struct {
+	Model   ModelName    `json:"model"`
+	Version ModelVersion `json:"version"`
+}
+
+type DeleteModelVersionResponseObject interface {
+	VisitDeleteModelVersionResponse(w http.ResponseWriter) error
+}
+
+type DeleteModelVersion204Response struct {
+}
+
+func (response DeleteModelVersion204Response) VisitDeleteModelVersionResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteModelVersiondefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response DeleteModelVersiondefaultApplicationProblemPlusJSONResponse) VisitDeleteModelVersionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetModelVersionRequestObject struct {
+	Model   ModelName    `json:"model"`
+	Version ModelVersion `json:"version"`
+}
+
+type GetModelVersionResponseObject interface {
+	VisitGetModelVersionResponse(w http.ResponseWriter) error
+}
+
+type GetModelVersion200JSONResponse BroughtModel
+
+func (response GetModelVersion200JSONResponse) VisitGetModelVersionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetModelVersiondefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response GetModelVersiondefaultApplicationProblemPlusJSONResponse) VisitGetModelVersionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LoadModelVersionRequestObject struct {
+	Model   ModelName    `json:"model"`
+	Version ModelVersion `json:"version"`
+}
+
+type LoadModelVersionResponseObject interface {
+	VisitLoadModelVersionResponse(w http.ResponseWriter) error
+}
+
+type LoadModelVersion200JSONResponse BroughtModel
+
+func (response LoadModelVersion200JSONResponse) VisitLoadModelVersionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LoadModelVersiondefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response LoadModelVersiondefaultApplicationProblemPlusJSONResponse) VisitLoadModelVersionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UnloadModelVersionRequestObject struct {
+	Model   ModelName    `json:"model"`
+	Version ModelVersion `json:"version"`
+}
+
+type UnloadModelVersionResponseObject interface {
+	VisitUnloadModelVersionResponse(w http.ResponseWriter) error
+}
+
+type UnloadModelVersion200JSONResponse BroughtModel
+
+func (response UnloadModelVersion200JSONResponse) VisitUnloadModelVersionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UnloadModelVersiondefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response UnloadModelVersiondefaultApplicationProblemPlusJSONResponse) VisitUnloadModelVersionResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -2937,9 +3827,30 @@ type StrictServerInterface interface {
 	// GetLimits Read every limit
 	// (GET /v1/limits)
 	GetLimits(ctx context.Context, request GetLimitsRequestObject) (GetLimitsResponseObject, error)
-	// ListModels List the models that answer now
+	// ListModels List the models
 	// (GET /v1/models)
 	ListModels(ctx context.Context, request ListModelsRequestObject) (ListModelsResponseObject, error)
+	// CreateModel Bring a model
+	// (POST /v1/models)
+	CreateModel(ctx context.Context, request CreateModelRequestObject) (CreateModelResponseObject, error)
+	// DeleteModel Delete every version of a model
+	// (DELETE /v1/models/{model})
+	DeleteModel(ctx context.Context, request DeleteModelRequestObject) (DeleteModelResponseObject, error)
+	// GetModel Read the versions of a model that you brought
+	// (GET /v1/models/{model})
+	GetModel(ctx context.Context, request GetModelRequestObject) (GetModelResponseObject, error)
+	// DeleteModelVersion Delete one version of a model
+	// (DELETE /v1/models/{model}/versions/{version})
+	DeleteModelVersion(ctx context.Context, request DeleteModelVersionRequestObject) (DeleteModelVersionResponseObject, error)
+	// GetModelVersion Read one version of a model
+	// (GET /v1/models/{model}/versions/{version})
+	GetModelVersion(ctx context.Context, request GetModelVersionRequestObject) (GetModelVersionResponseObject, error)
+	// LoadModelVersion Hold a version ready
+	// (POST /v1/models/{model}/versions/{version}/load)
+	LoadModelVersion(ctx context.Context, request LoadModelVersionRequestObject) (LoadModelVersionResponseObject, error)
+	// UnloadModelVersion Let go of a version
+	// (POST /v1/models/{model}/versions/{version}/unload)
+	UnloadModelVersion(ctx context.Context, request UnloadModelVersionRequestObject) (UnloadModelVersionResponseObject, error)
 	// GetReport Read a report
 	// (GET /v1/reports/{report_id})
 	GetReport(ctx context.Context, request GetReportRequestObject) (GetReportResponseObject, error)
@@ -3206,6 +4117,197 @@ func (sh *strictHandler) ListModels(w http.ResponseWriter, r *http.Request) {
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(ListModelsResponseObject); ok {
 		if err := validResponse.VisitListModelsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// CreateModel operation middleware
+func (sh *strictHandler) CreateModel(w http.ResponseWriter, r *http.Request) {
+	var request CreateModelRequestObject
+
+	if reader, err := r.MultipartReader(); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode multipart body: %w", err))
+		return
+	} else {
+		request.Body = reader
+	}
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateModel(ctx, request.(CreateModelRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateModel")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(CreateModelResponseObject); ok {
+		if err := validResponse.VisitCreateModelResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// DeleteModel operation middleware
+func (sh *strictHandler) DeleteModel(w http.ResponseWriter, r *http.Request, model ModelName) {
+	var request DeleteModelRequestObject
+
+	request.Model = model
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteModel(ctx, request.(DeleteModelRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteModel")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(DeleteModelResponseObject); ok {
+		if err := validResponse.VisitDeleteModelResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetModel operation middleware
+func (sh *strictHandler) GetModel(w http.ResponseWriter, r *http.Request, model ModelName) {
+	var request GetModelRequestObject
+
+	request.Model = model
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetModel(ctx, request.(GetModelRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetModel")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetModelResponseObject); ok {
+		if err := validResponse.VisitGetModelResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// DeleteModelVersion operation middleware
+func (sh *strictHandler) DeleteModelVersion(w http.ResponseWriter, r *http.Request, model ModelName, version ModelVersion) {
+	var request DeleteModelVersionRequestObject
+
+	request.Model = model
+	request.Version = version
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteModelVersion(ctx, request.(DeleteModelVersionRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteModelVersion")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(DeleteModelVersionResponseObject); ok {
+		if err := validResponse.VisitDeleteModelVersionResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetModelVersion operation middleware
+func (sh *strictHandler) GetModelVersion(w http.ResponseWriter, r *http.Request, model ModelName, version ModelVersion) {
+	var request GetModelVersionRequestObject
+
+	request.Model = model
+	request.Version = version
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetModelVersion(ctx, request.(GetModelVersionRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetModelVersion")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetModelVersionResponseObject); ok {
+		if err := validResponse.VisitGetModelVersionResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// LoadModelVersion operation middleware
+func (sh *strictHandler) LoadModelVersion(w http.ResponseWriter, r *http.Request, model ModelName, version ModelVersion) {
+	var request LoadModelVersionRequestObject
+
+	request.Model = model
+	request.Version = version
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.LoadModelVersion(ctx, request.(LoadModelVersionRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "LoadModelVersion")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(LoadModelVersionResponseObject); ok {
+		if err := validResponse.VisitLoadModelVersionResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// UnloadModelVersion operation middleware
+func (sh *strictHandler) UnloadModelVersion(w http.ResponseWriter, r *http.Request, model ModelName, version ModelVersion) {
+	var request UnloadModelVersionRequestObject
+
+	request.Model = model
+	request.Version = version
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.UnloadModelVersion(ctx, request.(UnloadModelVersionRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UnloadModelVersion")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(UnloadModelVersionResponseObject); ok {
+		if err := validResponse.VisitUnloadModelVersionResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

@@ -237,6 +237,7 @@ func (e ModelObject) Valid() bool {
 // Defines values for ModelRole.
 const (
 	ModelRoleAudio        ModelRole = "audio"
+	ModelRoleBrought      ModelRole = "brought"
 	ModelRoleFusion       ModelRole = "fusion"
 	ModelRoleImage        ModelRole = "image"
 	ModelRoleSegmentation ModelRole = "segmentation"
@@ -248,6 +249,8 @@ func (e ModelRole) Valid() bool {
 	switch e {
 	case ModelRoleAudio:
 		return true
+	case ModelRoleBrought:
+		return true
 	case ModelRoleFusion:
 		return true
 	case ModelRoleImage:
@@ -255,6 +258,90 @@ func (e ModelRole) Valid() bool {
 	case ModelRoleSegmentation:
 		return true
 	case ModelRoleText:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ModelCardArchitecture.
+const (
+	EfficientnetLite0 ModelCardArchitecture = "efficientnet-lite0"
+)
+
+// Valid indicates whether the value is a known member of the ModelCardArchitecture enum.
+func (e ModelCardArchitecture) Valid() bool {
+	switch e {
+	case EfficientnetLite0:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ModelCardFormat.
+const (
+	Safetensors ModelCardFormat = "safetensors"
+	Torchscript ModelCardFormat = "torchscript"
+)
+
+// Valid indicates whether the value is a known member of the ModelCardFormat enum.
+func (e ModelCardFormat) Valid() bool {
+	switch e {
+	case Safetensors:
+		return true
+	case Torchscript:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ModelCardInputNormalisationScheme.
+const (
+	X127128 ModelCardInputNormalisationScheme = "(x-127)/128"
+)
+
+// Valid indicates whether the value is a known member of the ModelCardInputNormalisationScheme enum.
+func (e ModelCardInputNormalisationScheme) Valid() bool {
+	switch e {
+	case X127128:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ModelCardModalities.
+const (
+	ModelCardModalitiesImage ModelCardModalities = "image"
+	ModelCardModalitiesText  ModelCardModalities = "text"
+)
+
+// Valid indicates whether the value is a known member of the ModelCardModalities enum.
+func (e ModelCardModalities) Valid() bool {
+	switch e {
+	case ModelCardModalitiesImage:
+		return true
+	case ModelCardModalitiesText:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ModelCardTask.
+const (
+	MultiLabel ModelCardTask = "multi-label"
+	OneOf      ModelCardTask = "one-of"
+)
+
+// Valid indicates whether the value is a known member of the ModelCardTask enum.
+func (e ModelCardTask) Valid() bool {
+	switch e {
+	case MultiLabel:
+		return true
+	case OneOf:
 		return true
 	default:
 		return false
@@ -270,6 +357,27 @@ const (
 func (e ModelListObject) Valid() bool {
 	switch e {
 	case ModelListObjectList:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ModelState.
+const (
+	Loaded   ModelState = "loaded"
+	Unknown  ModelState = "unknown"
+	Unloaded ModelState = "unloaded"
+)
+
+// Valid indicates whether the value is a known member of the ModelState enum.
+func (e ModelState) Valid() bool {
+	switch e {
+	case Loaded:
+		return true
+	case Unknown:
+		return true
+	case Unloaded:
 		return true
 	default:
 		return false
@@ -306,6 +414,21 @@ const (
 func (e ReportStatus) Valid() bool {
 	switch e {
 	case Preliminary:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ReportModelBroughtBy.
+const (
+	User ReportModelBroughtBy = "user"
+)
+
+// Valid indicates whether the value is a known member of the ReportModelBroughtBy enum.
+func (e ReportModelBroughtBy) Valid() bool {
+	switch e {
+	case User:
 		return true
 	default:
 		return false
@@ -355,7 +478,7 @@ type Answer struct {
 	Id         ID               `json:"id"`
 	Modalities []ModalityWeight `json:"modalities"`
 
-	// Models The digest of each model that took part, by its role (text, image, audio, fusion, segmentation)
+	// Models The digest of each model that took part, by its role (text, image, audio, fusion, segmentation, brought)
 	Models   Models `json:"models"`
 	Notes    []Note `json:"notes"`
 	Question string `json:"question"`
@@ -414,6 +537,37 @@ type Attention struct {
 	Cols   int       `json:"cols"`
 	Rows   int       `json:"rows"`
 	Values []float32 `json:"values"`
+}
+
+// BroughtModel defines model for BroughtModel.
+type BroughtModel struct {
+	Bytes int64 `json:"bytes"`
+
+	// Card What the one who brings weights says about them, in JSON or YAML of at most 65,536 bytes
+	//
+	// Example: {"format":"torchscript","input":{"channels":1,"height":224,"normalisation":{"mean":[0.5],"std":[0.25]},"width":224},"labels":[{"name":"nodule","threshold":0.4}],"licence":"CC-BY-4.0","modalities":["image"],"name":"lung-nodule","sha256":"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08","task":"multi-label"}
+	Card      ModelCard `json:"card"`
+	CreatedAt time.Time `json:"created_at"`
+
+	// Digest sha256: and the digest of the weights
+	Digest string `json:"digest"`
+
+	// Id name@version, which a report takes as `model`
+	Id string `json:"id"`
+
+	// Name Example: lung-nodule
+	Name ModelName `json:"name"`
+
+	// State `unknown` while the part that holds the models does not answer
+	State   ModelState `json:"state"`
+	Version int        `json:"version"`
+}
+
+// BroughtModelVersions defines model for BroughtModelVersions.
+type BroughtModelVersions struct {
+	// Name Example: lung-nodule
+	Name     ModelName      `json:"name"`
+	Versions []BroughtModel `json:"versions"`
 }
 
 // Candidate defines model for Candidate.
@@ -537,8 +691,11 @@ type EmbeddingRequest_Input struct {
 
 // Finding defines model for Finding.
 type Finding struct {
-	Label       string   `json:"label"`
-	Modality    Modality `json:"modality"`
+	Label    string   `json:"label"`
+	Modality Modality `json:"modality"`
+
+	// Model The digest of the model that judged; absent for the fusion
+	Model       *string  `json:"model,omitempty"`
 	Present     bool     `json:"present"`
 	Probability Fraction `json:"probability"`
 	Threshold   Fraction `json:"threshold"`
@@ -595,6 +752,30 @@ type Limits struct {
 
 	// MetadataBytes The metadata of a study
 	MetadataBytes int64 `json:"metadata_bytes"`
+
+	// ModelBytes The weights of a model that a user brings
+	ModelBytes int64 `json:"model_bytes"`
+
+	// ModelCardBytes Its card
+	ModelCardBytes int64 `json:"model_card_bytes"`
+
+	// ModelForwardSeconds Time for one forward pass of it
+	ModelForwardSeconds float64 `json:"model_forward_seconds"`
+
+	// ModelLabels Its labels
+	ModelLabels int `json:"model_labels"`
+
+	// ModelLoadSeconds Time to read and check one
+	ModelLoadSeconds float64 `json:"model_load_seconds"`
+
+	// ModelMemoryBytes What such a model may allocate, its weights included
+	ModelMemoryBytes int64 `json:"model_memory_bytes"`
+
+	// ModelVersions Versions of all the models that you keep
+	ModelVersions int `json:"model_versions"`
+
+	// ModelsLoaded Models of users that are held ready at once
+	ModelsLoaded int `json:"models_loaded"`
 
 	// PageItems Items of one page
 	PageItems int `json:"page_items"`
@@ -658,11 +839,22 @@ type ModalityWeight struct {
 
 // Model defines model for Model.
 type Model struct {
-	Digest  string      `json:"digest"`
+	Digest string `json:"digest"`
+
+	// Id Of a model that you brought name@version, which a report takes as `model`
 	Id      string      `json:"id"`
+	Licence string      `json:"licence"`
 	Object  ModelObject `json:"object"`
-	OwnedBy string      `json:"owned_by"`
-	Role    ModelRole   `json:"role"`
+
+	// OwnedBy `consilium` or `user`
+	OwnedBy string    `json:"owned_by"`
+	Role    ModelRole `json:"role"`
+
+	// State `unknown` while the part that holds the models does not answer
+	State ModelState `json:"state"`
+
+	// Version The number of a version that you brought; the platform's own have their digest only
+	Version string `json:"version"`
 }
 
 // ModelObject defines model for Model.Object.
@@ -670,6 +862,67 @@ type ModelObject string
 
 // ModelRole defines model for Model.Role.
 type ModelRole string
+
+// ModelCard What the one who brings weights says about them, in JSON or YAML of at most 65,536 bytes
+//
+// Example: {"format":"torchscript","input":{"channels":1,"height":224,"normalisation":{"mean":[0.5],"std":[0.25]},"width":224},"labels":[{"name":"nodule","threshold":0.4}],"licence":"CC-BY-4.0","modalities":["image"],"name":"lung-nodule","sha256":"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08","task":"multi-label"}
+type ModelCard struct {
+	// Architecture Of safetensors; a TorchScript module has its own
+	Architecture *ModelCardArchitecture `json:"architecture,omitempty"`
+	Description  *string                `json:"description,omitempty"`
+	Format       ModelCardFormat        `json:"format"`
+	Input        struct {
+		// Channels 1 is grey, 3 red, green and blue; 2 is refused
+		Channels int `json:"channels"`
+		Height   int `json:"height"`
+
+		// Normalisation Either the scheme, on values of 0 to 255, or mean and std of each channel, on values of 0 to 1
+		Normalisation struct {
+			Mean   *[]float64                         `json:"mean,omitempty"`
+			Scheme *ModelCardInputNormalisationScheme `json:"scheme,omitempty"`
+			Std    *[]float64                         `json:"std,omitempty"`
+		} `json:"normalisation"`
+		Width int `json:"width"`
+	} `json:"input"`
+
+	// Labels In the order of the logits
+	Labels []struct {
+		Name string `json:"name"`
+
+		// Threshold The probability from which the label counts as present, more than 0 and less than 1
+		Threshold float64 `json:"threshold"`
+	} `json:"labels"`
+
+	// Licence Under which the weights may be used; every report names it
+	Licence string `json:"licence"`
+
+	// Modalities What the model reads: the image, or image and note of a study. The note comes as its vector of 384 values
+	Modalities []ModelCardModalities `json:"modalities"`
+
+	// Name Example: lung-nodule
+	Name ModelName `json:"name"`
+
+	// Sha256 Of the file of the weights
+	Sha256 string `json:"sha256"`
+
+	// Task Whether each label is judged for itself (logistic function of its logit) or they exclude one another (softmax)
+	Task ModelCardTask `json:"task"`
+}
+
+// ModelCardArchitecture Of safetensors; a TorchScript module has its own
+type ModelCardArchitecture string
+
+// ModelCardFormat defines model for ModelCard.Format.
+type ModelCardFormat string
+
+// ModelCardInputNormalisationScheme defines model for ModelCard.Input.Normalisation.Scheme.
+type ModelCardInputNormalisationScheme string
+
+// ModelCardModalities defines model for ModelCard.Modalities.
+type ModelCardModalities string
+
+// ModelCardTask Whether each label is judged for itself (logistic function of its logit) or they exclude one another (softmax)
+type ModelCardTask string
 
 // ModelList defines model for ModelList.
 type ModelList struct {
@@ -680,7 +933,13 @@ type ModelList struct {
 // ModelListObject defines model for ModelList.Object.
 type ModelListObject string
 
-// Models The digest of each model that took part, by its role (text, image, audio, fusion, segmentation)
+// ModelName Example: lung-nodule
+type ModelName = string
+
+// ModelState `unknown` while the part that holds the models does not answer
+type ModelState string
+
+// Models The digest of each model that took part, by its role (text, image, audio, fusion, segmentation, brought)
 type Models map[string]string
 
 // Note What was done to an input before it was encoded
@@ -795,7 +1054,10 @@ type Report struct {
 	Id         ID               `json:"id"`
 	Modalities []ModalityWeight `json:"modalities"`
 
-	// Models The digest of each model that took part, by its role (text, image, audio, fusion, segmentation)
+	// Model The model that judged, if a user brought it. The platform has checked that it runs, and not that it is right
+	Model *ReportModel `json:"model,omitempty"`
+
+	// Models The digest of each model that took part, by its role (text, image, audio, fusion, segmentation, brought)
 	Models      Models     `json:"models"`
 	NotAssessed []Omission `json:"not_assessed"`
 	Notes       []Note     `json:"notes"`
@@ -817,6 +1079,21 @@ type Report struct {
 // ReportStatus defines model for Report.Status.
 type ReportStatus string
 
+// ReportModel The model that judged, if a user brought it. The platform has checked that it runs, and not that it is right
+type ReportModel struct {
+	BroughtBy ReportModelBroughtBy `json:"brought_by"`
+	Digest    string               `json:"digest"`
+	Licence   string               `json:"licence"`
+	Name      string               `json:"name"`
+
+	// Validated Always false: the platform has not validated the model
+	Validated bool `json:"validated"`
+	Version   int  `json:"version"`
+}
+
+// ReportModelBroughtBy defines model for ReportModel.BroughtBy.
+type ReportModelBroughtBy string
+
 // ReportRequest Example: {"strict":false}
 type ReportRequest struct {
 	// ArtefactIds The artefacts to use, at most one of each modality, and no others
@@ -824,6 +1101,11 @@ type ReportRequest struct {
 
 	// Degraded Whether to answer from what is left when an encoder is down
 	Degraded *DegradedPolicy `json:"degraded,omitempty"`
+
+	// Model A model that you brought, as its name or name@version, in place of the platform's own; without a version the newest. The study has to have what its card says that it reads
+	//
+	// Example: lung-nodule@2
+	Model *string `json:"model,omitempty"`
 
 	// Strict Refuse, instead of reporting, an input that would have to be cut
 	Strict *Strict `json:"strict,omitempty"`
@@ -892,7 +1174,7 @@ type StatelessAnswer struct {
 	Degraded   Degradations     `json:"degraded"`
 	Modalities []ModalityWeight `json:"modalities"`
 
-	// Models The digest of each model that took part, by its role (text, image, audio, fusion, segmentation)
+	// Models The digest of each model that took part, by its role (text, image, audio, fusion, segmentation, brought)
 	Models   Models `json:"models"`
 	Notes    []Note `json:"notes"`
 	Question string `json:"question"`
@@ -976,6 +1258,9 @@ type InstanceUID = UID
 // Limit defines model for Limit.
 type Limit = int
 
+// ModelVersion defines model for ModelVersion.
+type ModelVersion = int
+
 // SeriesUID Example: 2.25.193210346543210987654321098765432109876
 type SeriesUID = UID
 
@@ -984,6 +1269,17 @@ type StudyID = ID
 
 // StudyUID Example: 2.25.193210346543210987654321098765432109876
 type StudyUID = UID
+
+// CreateModelMultipartBody defines parameters for CreateModel.
+type CreateModelMultipartBody struct {
+	// Card What the one who brings weights says about them, in JSON or YAML of at most 65,536 bytes
+	//
+	// Example: {"format":"torchscript","input":{"channels":1,"height":224,"normalisation":{"mean":[0.5],"std":[0.25]},"width":224},"labels":[{"name":"nodule","threshold":0.4}],"licence":"CC-BY-4.0","modalities":["image"],"name":"lung-nodule","sha256":"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08","task":"multi-label"}
+	Card ModelCard `json:"card"`
+
+	// Weights The file of the weights
+	Weights openapi_types.File `json:"weights"`
+}
 
 // ListStudiesParams defines parameters for ListStudies.
 type ListStudiesParams struct {
@@ -1051,6 +1347,9 @@ type VqaMultipartBody struct {
 
 // CreateEmbeddingsJSONRequestBody defines body for CreateEmbeddings for application/json ContentType.
 type CreateEmbeddingsJSONRequestBody = EmbeddingRequest
+
+// CreateModelMultipartRequestBody defines body for CreateModel for multipart/form-data ContentType.
+type CreateModelMultipartRequestBody CreateModelMultipartBody
 
 // CreateStudyMultipartRequestBody defines body for CreateStudy for multipart/form-data ContentType.
 type CreateStudyMultipartRequestBody CreateStudyMultipartBody
@@ -1374,10 +1673,60 @@ type ClientInterface interface {
 	// Corresponds with GET /v1/limits (the `GetLimits` operationId).
 	GetLimits(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// ListModels List the models that answer now
+	// ListModels List the models
+	//
+	// The platform's own models that answer now, and every version of the models that you brought.
 	//
 	// Corresponds with GET /v1/models (the `ListModels` operationId).
 	ListModels(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateModelWithBody Bring a model
+	//
+	// Takes a model card and the weights, in any order. Weights are TorchScript, or safetensors of an architecture
+	// that the platform knows. The model runs once in a process of its own before it is stored; card or weights
+	// that do not fit each other, do not finish in time, or do what a model may not do are refused, and nothing
+	// is stored. The same name again is the next version. The limits are those of /v1/limits.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/models (the `CreateModel` operationId).
+	CreateModelWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteModel Delete every version of a model
+	//
+	// Reports that were written with it stay. The numbers of its versions are not given again.
+	//
+	// Corresponds with DELETE /v1/models/{model} (the `DeleteModel` operationId).
+	DeleteModel(ctx context.Context, model ModelName, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetModel Read the versions of a model that you brought
+	//
+	// Corresponds with GET /v1/models/{model} (the `GetModel` operationId).
+	GetModel(ctx context.Context, model ModelName, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteModelVersion Delete one version of a model
+	//
+	// Corresponds with DELETE /v1/models/{model}/versions/{version} (the `DeleteModelVersion` operationId).
+	DeleteModelVersion(ctx context.Context, model ModelName, version ModelVersion, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetModelVersion Read one version of a model
+	//
+	// Corresponds with GET /v1/models/{model}/versions/{version} (the `GetModelVersion` operationId).
+	GetModelVersion(ctx context.Context, model ModelName, version ModelVersion, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// LoadModelVersion Hold a version ready
+	//
+	// A version that is not loaded is loaded by the first report that asks for it; this does it before. Where too many are loaded, the one that was used least recently makes room.
+	//
+	// Corresponds with POST /v1/models/{model}/versions/{version}/load (the `LoadModelVersion` operationId).
+	LoadModelVersion(ctx context.Context, model ModelName, version ModelVersion, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UnloadModelVersion Let go of a version
+	//
+	// Ends its process and frees its memory. It stays stored.
+	//
+	// Corresponds with POST /v1/models/{model}/versions/{version}/unload (the `UnloadModelVersion` operationId).
+	UnloadModelVersion(ctx context.Context, model ModelName, version ModelVersion, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetReport Read a report
 	//
@@ -1618,11 +1967,131 @@ func (c *Client) GetLimits(ctx context.Context, reqEditors ...RequestEditorFn) (
 	return c.Client.Do(req)
 }
 
-// ListModels List the models that answer now
+// ListModels List the models
+//
+// The platform's own models that answer now, and every version of the models that you brought.
 //
 // Corresponds with GET /v1/models (the `ListModels` operationId).
 func (c *Client) ListModels(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewListModelsRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateModelWithBody Bring a model
+//
+// Takes a model card and the weights, in any order. Weights are TorchScript, or safetensors of an architecture
+// that the platform knows. The model runs once in a process of its own before it is stored; card or weights
+// that do not fit each other, do not finish in time, or do what a model may not do are refused, and nothing
+// is stored. The same name again is the next version. The limits are those of /v1/limits.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/models (the `CreateModel` operationId).
+func (c *Client) CreateModelWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateModelRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteModel Delete every version of a model
+//
+// Reports that were written with it stay. The numbers of its versions are not given again.
+//
+// Corresponds with DELETE /v1/models/{model} (the `DeleteModel` operationId).
+func (c *Client) DeleteModel(ctx context.Context, model ModelName, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteModelRequest(c.Server, model)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetModel Read the versions of a model that you brought
+//
+// Corresponds with GET /v1/models/{model} (the `GetModel` operationId).
+func (c *Client) GetModel(ctx context.Context, model ModelName, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetModelRequest(c.Server, model)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteModelVersion Delete one version of a model
+//
+// Corresponds with DELETE /v1/models/{model}/versions/{version} (the `DeleteModelVersion` operationId).
+func (c *Client) DeleteModelVersion(ctx context.Context, model ModelName, version ModelVersion, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteModelVersionRequest(c.Server, model, version)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetModelVersion Read one version of a model
+//
+// Corresponds with GET /v1/models/{model}/versions/{version} (the `GetModelVersion` operationId).
+func (c *Client) GetModelVersion(ctx context.Context, model ModelName, version ModelVersion, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetModelVersionRequest(c.Server, model, version)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// LoadModelVersion Hold a version ready
+//
+// A version that is not loaded is loaded by the first report that asks for it; this does it before. Where too many are loaded, the one that was used least recently makes room.
+//
+// Corresponds with POST /v1/models/{model}/versions/{version}/load (the `LoadModelVersion` operationId).
+func (c *Client) LoadModelVersion(ctx context.Context, model ModelName, version ModelVersion, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewLoadModelVersionRequest(c.Server, model, version)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UnloadModelVersion Let go of a version
+//
+// Ends its process and frees its memory. It stays stored.
+//
+// Corresponds with POST /v1/models/{model}/versions/{version}/unload (the `UnloadModelVersion` operationId).
+func (c *Client) UnloadModelVersion(ctx context.Context, model ModelName, version ModelVersion, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUnloadModelVersionRequest(c.Server, model, version)
 	if err != nil {
 		return nil, err
 	}
@@ -2093,6 +2562,267 @@ func NewListModelsRequest(server string) (*http.Request, error) {
 	}
 
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCreateModelRequestWithBody constructs an http.Request for the CreateModel method, with any body, and a specified content type
+func NewCreateModelRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/models")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewDeleteModelRequest constructs an http.Request for the DeleteModel method
+func NewDeleteModelRequest(server string, model ModelName) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "model", model, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/models/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetModelRequest constructs an http.Request for the GetModel method
+func NewGetModelRequest(server string, model ModelName) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "model", model, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/models/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewDeleteModelVersionRequest constructs an http.Request for the DeleteModelVersion method
+func NewDeleteModelVersionRequest(server string, model ModelName, version ModelVersion) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "model", model, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "version", version, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "integer", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/models/%s/versions/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetModelVersionRequest constructs an http.Request for the GetModelVersion method
+func NewGetModelVersionRequest(server string, model ModelName, version ModelVersion) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "model", model, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "version", version, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "integer", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/models/%s/versions/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewLoadModelVersionRequest constructs an http.Request for the LoadModelVersion method
+func NewLoadModelVersionRequest(server string, model ModelName, version ModelVersion) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "model", model, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "version", version, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "integer", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/models/%s/versions/%s/load", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewUnloadModelVersionRequest constructs an http.Request for the UnloadModelVersion method
+func NewUnloadModelVersionRequest(server string, model ModelName, version ModelVersion) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "model", model, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "version", version, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "integer", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/models/%s/versions/%s/unload", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
 	}
@@ -2674,12 +3404,74 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /v1/limits (the `GetLimits` operationId).
 	GetLimitsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetLimitsResponse, error)
 
-	// ListModelsWithResponse List the models that answer now
+	// ListModelsWithResponse List the models
+	//
+	// The platform's own models that answer now, and every version of the models that you brought.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /v1/models (the `ListModels` operationId).
 	ListModelsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListModelsResponse, error)
+
+	// CreateModelWithBodyWithResponse Bring a model
+	//
+	// Takes a model card and the weights, in any order. Weights are TorchScript, or safetensors of an architecture
+	// that the platform knows. The model runs once in a process of its own before it is stored; card or weights
+	// that do not fit each other, do not finish in time, or do what a model may not do are refused, and nothing
+	// is stored. The same name again is the next version. The limits are those of /v1/limits.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/models (the `CreateModel` operationId).
+	CreateModelWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateModelResponse, error)
+
+	// DeleteModelWithResponse Delete every version of a model
+	//
+	// Reports that were written with it stay. The numbers of its versions are not given again.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /v1/models/{model} (the `DeleteModel` operationId).
+	DeleteModelWithResponse(ctx context.Context, model ModelName, reqEditors ...RequestEditorFn) (*DeleteModelResponse, error)
+
+	// GetModelWithResponse Read the versions of a model that you brought
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/models/{model} (the `GetModel` operationId).
+	GetModelWithResponse(ctx context.Context, model ModelName, reqEditors ...RequestEditorFn) (*GetModelResponse, error)
+
+	// DeleteModelVersionWithResponse Delete one version of a model
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /v1/models/{model}/versions/{version} (the `DeleteModelVersion` operationId).
+	DeleteModelVersionWithResponse(ctx context.Context, model ModelName, version ModelVersion, reqEditors ...RequestEditorFn) (*DeleteModelVersionResponse, error)
+
+	// GetModelVersionWithResponse Read one version of a model
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/models/{model}/versions/{version} (the `GetModelVersion` operationId).
+	GetModelVersionWithResponse(ctx context.Context, model ModelName, version ModelVersion, reqEditors ...RequestEditorFn) (*GetModelVersionResponse, error)
+
+	// LoadModelVersionWithResponse Hold a version ready
+	//
+	// A version that is not loaded is loaded by the first report that asks for it; this does it before. Where too many are loaded, the one that was used least recently makes room.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/models/{model}/versions/{version}/load (the `LoadModelVersion` operationId).
+	LoadModelVersionWithResponse(ctx context.Context, model ModelName, version ModelVersion, reqEditors ...RequestEditorFn) (*LoadModelVersionResponse, error)
+
+	// UnloadModelVersionWithResponse Let go of a version
+	//
+	// Ends its process and frees its memory. It stays stored.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/models/{model}/versions/{version}/unload (the `UnloadModelVersion` operationId).
+	UnloadModelVersionWithResponse(ctx context.Context, model ModelName, version ModelVersion, reqEditors ...RequestEditorFn) (*UnloadModelVersionResponse, error)
 
 	// GetReportWithResponse Read a report
 	//
@@ -3224,6 +4016,384 @@ func (r ListModelsResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r ListModelsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CreateModelResponse201Headers the declared response headers of an HTTP 201 response for CreateModel
+type CreateModelResponse201Headers struct {
+	Location string
+}
+
+// CreateModelResponseDefaultHeaders the declared response headers of an HTTP default response for CreateModel
+type CreateModelResponseDefaultHeaders struct {
+	RetryAfter *int
+}
+
+type CreateModelResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *BroughtModel
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *CreateModelResponse201Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *CreateModelResponseDefaultHeaders
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r CreateModelResponse) GetJSON201() *BroughtModel {
+	return r.JSON201
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r CreateModelResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateModelResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateModelResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateModelResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateModelResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// DeleteModelResponseDefaultHeaders the declared response headers of an HTTP default response for DeleteModel
+type DeleteModelResponseDefaultHeaders struct {
+	RetryAfter *int
+}
+
+type DeleteModelResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *DeleteModelResponseDefaultHeaders
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r DeleteModelResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteModelResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteModelResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteModelResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteModelResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetModelResponseDefaultHeaders the declared response headers of an HTTP default response for GetModel
+type GetModelResponseDefaultHeaders struct {
+	RetryAfter *int
+}
+
+type GetModelResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *BroughtModelVersions
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetModelResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetModelResponse) GetJSON200() *BroughtModelVersions {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetModelResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetModelResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetModelResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetModelResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetModelResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// DeleteModelVersionResponseDefaultHeaders the declared response headers of an HTTP default response for DeleteModelVersion
+type DeleteModelVersionResponseDefaultHeaders struct {
+	RetryAfter *int
+}
+
+type DeleteModelVersionResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *DeleteModelVersionResponseDefaultHeaders
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r DeleteModelVersionResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteModelVersionResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteModelVersionResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteModelVersionResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteModelVersionResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetModelVersionResponseDefaultHeaders the declared response headers of an HTTP default response for GetModelVersion
+type GetModelVersionResponseDefaultHeaders struct {
+	RetryAfter *int
+}
+
+type GetModelVersionResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *BroughtModel
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetModelVersionResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetModelVersionResponse) GetJSON200() *BroughtModel {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetModelVersionResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetModelVersionResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetModelVersionResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetModelVersionResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetModelVersionResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// LoadModelVersionResponseDefaultHeaders the declared response headers of an HTTP default response for LoadModelVersion
+type LoadModelVersionResponseDefaultHeaders struct {
+	RetryAfter *int
+}
+
+type LoadModelVersionResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *BroughtModel
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *LoadModelVersionResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r LoadModelVersionResponse) GetJSON200() *BroughtModel {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r LoadModelVersionResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r LoadModelVersionResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r LoadModelVersionResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r LoadModelVersionResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r LoadModelVersionResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// UnloadModelVersionResponseDefaultHeaders the declared response headers of an HTTP default response for UnloadModelVersion
+type UnloadModelVersionResponseDefaultHeaders struct {
+	RetryAfter *int
+}
+
+type UnloadModelVersionResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *BroughtModel
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *UnloadModelVersionResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r UnloadModelVersionResponse) GetJSON200() *BroughtModel {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r UnloadModelVersionResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r UnloadModelVersionResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r UnloadModelVersionResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r UnloadModelVersionResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r UnloadModelVersionResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -3938,7 +5108,9 @@ func (c *ClientWithResponses) GetLimitsWithResponse(ctx context.Context, reqEdit
 	return ParseGetLimitsResponse(rsp)
 }
 
-// ListModelsWithResponse List the models that answer now
+// ListModelsWithResponse List the models
+//
+// The platform's own models that answer now, and every version of the models that you brought.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -3949,6 +5121,108 @@ func (c *ClientWithResponses) ListModelsWithResponse(ctx context.Context, reqEdi
 		return nil, err
 	}
 	return ParseListModelsResponse(rsp)
+}
+
+// CreateModelWithBodyWithResponse Bring a model
+//
+// Takes a model card and the weights, in any order. Weights are TorchScript, or safetensors of an architecture
+// that the platform knows. The model runs once in a process of its own before it is stored; card or weights
+// that do not fit each other, do not finish in time, or do what a model may not do are refused, and nothing
+// is stored. The same name again is the next version. The limits are those of /v1/limits.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/models (the `CreateModel` operationId).
+func (c *ClientWithResponses) CreateModelWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateModelResponse, error) {
+	rsp, err := c.CreateModelWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateModelResponse(rsp)
+}
+
+// DeleteModelWithResponse Delete every version of a model
+//
+// Reports that were written with it stay. The numbers of its versions are not given again.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /v1/models/{model} (the `DeleteModel` operationId).
+func (c *ClientWithResponses) DeleteModelWithResponse(ctx context.Context, model ModelName, reqEditors ...RequestEditorFn) (*DeleteModelResponse, error) {
+	rsp, err := c.DeleteModel(ctx, model, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteModelResponse(rsp)
+}
+
+// GetModelWithResponse Read the versions of a model that you brought
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/models/{model} (the `GetModel` operationId).
+func (c *ClientWithResponses) GetModelWithResponse(ctx context.Context, model ModelName, reqEditors ...RequestEditorFn) (*GetModelResponse, error) {
+	rsp, err := c.GetModel(ctx, model, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetModelResponse(rsp)
+}
+
+// DeleteModelVersionWithResponse Delete one version of a model
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /v1/models/{model}/versions/{version} (the `DeleteModelVersion` operationId).
+func (c *ClientWithResponses) DeleteModelVersionWithResponse(ctx context.Context, model ModelName, version ModelVersion, reqEditors ...RequestEditorFn) (*DeleteModelVersionResponse, error) {
+	rsp, err := c.DeleteModelVersion(ctx, model, version, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteModelVersionResponse(rsp)
+}
+
+// GetModelVersionWithResponse Read one version of a model
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/models/{model}/versions/{version} (the `GetModelVersion` operationId).
+func (c *ClientWithResponses) GetModelVersionWithResponse(ctx context.Context, model ModelName, version ModelVersion, reqEditors ...RequestEditorFn) (*GetModelVersionResponse, error) {
+	rsp, err := c.GetModelVersion(ctx, model, version, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetModelVersionResponse(rsp)
+}
+
+// LoadModelVersionWithResponse Hold a version ready
+//
+// A version that is not loaded is loaded by the first report that asks for it; this does it before. Where too many are loaded, the one that was used least recently makes room.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/models/{model}/versions/{version}/load (the `LoadModelVersion` operationId).
+func (c *ClientWithResponses) LoadModelVersionWithResponse(ctx context.Context, model ModelName, version ModelVersion, reqEditors ...RequestEditorFn) (*LoadModelVersionResponse, error) {
+	rsp, err := c.LoadModelVersion(ctx, model, version, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseLoadModelVersionResponse(rsp)
+}
+
+// UnloadModelVersionWithResponse Let go of a version
+//
+// Ends its process and frees its memory. It stays stored.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/models/{model}/versions/{version}/unload (the `UnloadModelVersion` operationId).
+func (c *ClientWithResponses) UnloadModelVersionWithResponse(ctx context.Context, model ModelName, version ModelVersion, reqEditors ...RequestEditorFn) (*UnloadModelVersionResponse, error) {
+	rsp, err := c.UnloadModelVersion(ctx, model, version, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUnloadModelVersionResponse(rsp)
 }
 
 // GetReportWithResponse Read a report
@@ -4492,6 +5766,330 @@ func ParseListModelsResponse(rsp *http.Response) (*ListModelsResponse, error) {
 	switch {
 	case true:
 		var headers ListModelsResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCreateModelResponse parses an HTTP response from a CreateModelWithResponse call
+func ParseCreateModelResponse(rsp *http.Response) (*CreateModelResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateModelResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest BroughtModel
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 201:
+		var headers CreateModelResponse201Headers
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Location = value
+		}
+		response.Headers201 = &headers
+	case true:
+		var headers CreateModelResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseDeleteModelResponse parses an HTTP response from a DeleteModelWithResponse call
+func ParseDeleteModelResponse(rsp *http.Response) (*DeleteModelResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteModelResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers DeleteModelResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetModelResponse parses an HTTP response from a GetModelWithResponse call
+func ParseGetModelResponse(rsp *http.Response) (*GetModelResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetModelResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest BroughtModelVersions
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers GetModelResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseDeleteModelVersionResponse parses an HTTP response from a DeleteModelVersionWithResponse call
+func ParseDeleteModelVersionResponse(rsp *http.Response) (*DeleteModelVersionResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteModelVersionResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers DeleteModelVersionResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetModelVersionResponse parses an HTTP response from a GetModelVersionWithResponse call
+func ParseGetModelVersionResponse(rsp *http.Response) (*GetModelVersionResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetModelVersionResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest BroughtModel
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers GetModelVersionResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseLoadModelVersionResponse parses an HTTP response from a LoadModelVersionWithResponse call
+func ParseLoadModelVersionResponse(rsp *http.Response) (*LoadModelVersionResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &LoadModelVersionResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest BroughtModel
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers LoadModelVersionResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseUnloadModelVersionResponse parses an HTTP response from a UnloadModelVersionWithResponse call
+func ParseUnloadModelVersionResponse(rsp *http.Response) (*UnloadModelVersionResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &UnloadModelVersionResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest BroughtModel
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers UnloadModelVersionResponseDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
