@@ -17,7 +17,7 @@ import (
 // has no types for.
 func (s *server) dicomWeb(r chi.Router) {
 	const (
-		root     = "/dicom-web"
+		root     = dicomRoot
 		study    = root + "/studies/{study_uid}"
 		series   = study + "/series/{series_uid}"
 		instance = series + "/instances/{instance_uid}"
@@ -42,15 +42,24 @@ func (s *server) dicomWeb(r chi.Router) {
 
 // dicom makes a handler of a function that answers or returns why it did not.
 func (s *server) dicom(serve func(w http.ResponseWriter, r *http.Request) error) http.HandlerFunc {
-	checked := s.check(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return s.check(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := serve(w, r); err != nil {
 			s.fail(w, r, err)
 		}
-	}))
-	return func(w http.ResponseWriter, r *http.Request) {
-		// A client may name a study by the UID that it had outside. The log shows the path, so it shall not see it.
+	})).ServeHTTP
+}
+
+const dicomRoot = "/dicom-web"
+
+// hideUIDs keeps the path of a request that was served out of the log: a client may name a study by the UID that it has
+// outside.
+func hideUIDs(r *http.Request) {
+	switch {
+	case !strings.HasPrefix(r.URL.Path, dicomRoot+"/"):
+	case strings.HasPrefix(r.Pattern, dicomRoot+"/"):
 		r.URL.Path = r.Pattern
-		checked.ServeHTTP(w, r)
+	default:
+		r.URL.Path = dicomRoot + "/…"
 	}
 }
 

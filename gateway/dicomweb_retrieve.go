@@ -18,7 +18,6 @@ import (
 
 	"consilium/internal/analysis"
 	"consilium/internal/dicom"
-	"consilium/internal/media"
 )
 
 // How many instances are read from the database at a time.
@@ -93,6 +92,10 @@ func (s *server) retrieve(w http.ResponseWriter, r *http.Request) error {
 		parts = newParts(w, dicomFile)
 		return nil
 	}, func(instance *analysis.Instance) error {
+		if err := s.inFlight.Acquire(r.Context(), instance.Artefact.Bytes); err != nil {
+			return err
+		}
+		defer s.inFlight.Release(instance.Artefact.Bytes)
 		content, err := s.Store.Content(r.Context(), &instance.Artefact)
 		if err != nil {
 			return err
@@ -143,31 +146,46 @@ func (s *server) retrieveMetadata(w http.ResponseWriter, r *http.Request) error 
 	}, func() error { _, err := io.WriteString(w, "]"); return err })
 }
 
-// picture reads the one instance that a path names.
-func (s *server) picture(r *http.Request) (*analysis.Instance, *dicom.Image, error) {
+// picture reads the one instance that a path names and calls use with it, in room that is reserved for the file and for
+// a decoded frame.
+func (s *server) picture(r *http.Request, use func(*analysis.Instance, *dicom.Image) error) error {
 	found, err := s.Instances.Instances(r.Context(), scopeOf(r, 1))
 	if err != nil {
-		return nil, nil, err
+		return err
 	}
 	if len(found) == 0 {
-		return nil, nil, noInstance()
+		return noInstance()
 	}
+	reserve := func(n int64) (release func(), err error) {
+		n = min(n, s.Limits.InFlightBytes/2) // so that both fit
+		if !s.inFlight.TryAcquire(n) {
+			return nil, &analysis.Error{Code: analysis.Overloaded, Message: "too many pictures are in progress",
+				Limit: fmt.Sprintf("%d bytes in flight", s.Limits.InFlightBytes), Value: fmt.Sprintf("%d bytes more", n)}
+		}
+		return func() { s.inFlight.Release(n) }, nil
+	}
+	release, err := reserve(found[0].Artefact.Bytes)
+	if err != nil {
+		return err
+	}
+	defer release()
 	content, err := s.Store.Content(r.Context(), &found[0].Artefact)
 	if err != nil {
-		return nil, nil, err
+		return err
 	}
 	file, err := dicom.Parse(content)
 	if err != nil {
-		return nil, nil, err
+		return err
 	}
 	image, err := file.Image()
 	if err != nil {
-		return nil, nil, err
+		return err
 	}
-	if n := image.DecodeBytes(); n > media.MaxImageMemory { // storing has looked, but a limit may have changed
-		return nil, nil, &analysis.Error{Code: analysis.TooLarge, Field: "path", Message: "a frame takes too much memory", Limit: fmt.Sprintf("%d bytes", media.MaxImageMemory), Value: fmt.Sprintf("%d bytes", n)}
+	if release, err = reserve(image.DecodeBytes()); err != nil {
+		return err
 	}
-	return &found[0], image, nil
+	defer release()
+	return use(&found[0], image)
 }
 
 // framesOf returns the frames that a path names, counted from 0: without any, the one that stands for all, which the
@@ -191,10 +209,12 @@ func framesOf(r *http.Request, image *dicom.Image) ([]int, error) {
 
 // retrieveFrames answers with frames, uncompressed or as they are stored, WADO-RS.
 func (s *server) retrieveFrames(w http.ResponseWriter, r *http.Request) error {
-	instance, image, err := s.picture(r)
-	if err != nil {
-		return err
-	}
+	return s.picture(r, func(instance *analysis.Instance, image *dicom.Image) error {
+		return s.writeFrames(w, r, instance, image)
+	})
+}
+
+func (s *server) writeFrames(w http.ResponseWriter, r *http.Request, instance *analysis.Instance, image *dicom.Image) error {
 	frames, err := framesOf(r, image)
 	if err != nil {
 		return err
@@ -260,35 +280,33 @@ func (s *server) render(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	_, image, err := s.picture(r)
-	if err != nil {
-		return err
-	}
-	frames, err := framesOf(r, image)
-	if err != nil {
-		return err
-	}
-	if len(frames) > 1 {
-		return unreadable400("frames", "one frame at a time is rendered")
-	}
-	picture, err := image.Render(frames[0])
-	if err != nil {
-		return err
-	}
-	var b bytes.Buffer
-	if mediaType == pngImage {
-		err = png.Encode(&b, picture.Image)
-	} else {
-		quality := 90
-		if n, err := strconv.Atoi(r.URL.Query().Get("quality")); err == nil {
-			quality = n
+	return s.picture(r, func(_ *analysis.Instance, image *dicom.Image) error {
+		frames, err := framesOf(r, image)
+		if err != nil {
+			return err
 		}
-		err = jpeg.Encode(&b, picture.Image, &jpeg.Options{Quality: quality})
-	}
-	if err != nil {
-		return fmt.Errorf("encode a frame as %s: %w", mediaType, err)
-	}
-	w.Header().Set("Content-Type", mediaType)
-	_, _ = w.Write(b.Bytes()) // nobody is there to be told
-	return nil
+		if len(frames) > 1 {
+			return unreadable400("frames", "one frame at a time is rendered")
+		}
+		picture, err := image.Render(frames[0])
+		if err != nil {
+			return err
+		}
+		var b bytes.Buffer
+		if mediaType == pngImage {
+			err = png.Encode(&b, picture.Image)
+		} else {
+			quality := 90
+			if n, err := strconv.Atoi(r.URL.Query().Get("quality")); err == nil {
+				quality = n
+			}
+			err = jpeg.Encode(&b, picture.Image, &jpeg.Options{Quality: quality})
+		}
+		if err != nil {
+			return fmt.Errorf("encode a frame as %s: %w", mediaType, err)
+		}
+		w.Header().Set("Content-Type", mediaType)
+		_, _ = w.Write(b.Bytes()) // nobody is there to be told
+		return nil
+	})
 }

@@ -253,7 +253,7 @@ func comment(text string) *dicom.Element {
 
 // instancePath returns the path of a study, a series or an instance; "" ends it.
 func instancePath(study, series, instance string) string {
-	path := "/dicom-web/studies/" + study
+	path := dicomRoot + "/studies/" + study
 	if series != "" {
 		path += "/series/" + series
 	}

@@ -169,6 +169,7 @@ func (s *server) prepare(next http.Handler) http.Handler {
 			}
 		}})
 		prepared := r.WithContext(ctx)
+		defer hideUIDs(prepared) // whose URL is that of r
 		next.ServeHTTP(w, prepared)
 		r.Pattern = prepared.Pattern // the observer outside names the route by it
 	})

@@ -19,7 +19,7 @@ func cleanPixels(d *dicom.Dataset, original *dicom.File) error {
 	case e.Fragments == nil:
 		d.Set(native(e, original.Dataset))
 	case original.TransferSyntax == dicom.JPEGBaseline:
-		e, err := jpegs(e, d)
+		e, err := jpegs(e, original)
 		if err != nil {
 			return err
 		}
@@ -82,14 +82,18 @@ func nativeBytes(d *dicom.Dataset) int {
 }
 
 // jpegs returns JPEG pixel data without comments and application data, one fragment a frame.
-func jpegs(e *dicom.Element, d *dicom.Dataset) (*dicom.Element, error) {
-	frames, err := frameFragments(e, d)
+func jpegs(e *dicom.Element, f *dicom.File) (*dicom.Element, error) {
+	image, err := f.Image()
 	if err != nil {
 		return nil, err
 	}
-	out := &dicom.Element{Tag: e.Tag, VR: e.VR, Fragments: make([][]byte, len(frames))}
+	out := &dicom.Element{Tag: e.Tag, VR: e.VR, Fragments: make([][]byte, image.Frames)}
 	var offset uint32
-	for i, frame := range frames {
+	for i := range image.Frames {
+		frame, err := image.Encoded(i)
+		if err != nil {
+			return nil, err
+		}
 		if out.Fragments[i], err = pureJPEG(frame); err != nil {
 			return nil, err
 		}
@@ -97,40 +101,6 @@ func jpegs(e *dicom.Element, d *dicom.Dataset) (*dicom.Element, error) {
 		offset += 8 + uint32(len(out.Fragments[i])+len(out.Fragments[i])&1)
 	}
 	return out, nil
-}
-
-// frameFragments returns the bytes of each frame of encapsulated pixel data: all fragments are one frame, or each is
-// one, or the offset table tells (PS3.5 section A.4).
-func frameFragments(e *dicom.Element, d *dicom.Dataset) ([][]byte, error) {
-	n, ok := d.Int(dicom.NumberOfFrames)
-	if !ok {
-		n = 1
-	}
-	switch {
-	case n == 1:
-		return [][]byte{bytes.Join(e.Fragments, nil)}, nil
-	case n == int64(len(e.Fragments)):
-		return e.Fragments, nil
-	case n != int64(len(e.Offsets)):
-		return nil, analysis.Invalid("dicom", "%d fragments of pixel data cannot be told apart into %d frames", len(e.Fragments), n)
-	}
-	frames := make([][]byte, 0, len(e.Offsets))
-	var at uint32
-	for _, fragment := range e.Fragments {
-		if next := len(frames); next < len(e.Offsets) && e.Offsets[next] == at {
-			frames = append(frames, nil)
-		}
-		if len(frames) == 0 {
-			break
-		}
-		last := &frames[len(frames)-1]
-		*last = append(*last, fragment...)
-		at += 8 + uint32(len(fragment)+len(fragment)&1)
-	}
-	if len(frames) != len(e.Offsets) {
-		return nil, analysis.Invalid("dicom", "the offset table of the pixel data does not point to its fragments")
-	}
-	return frames, nil
 }
 
 // The markers of JPEG (ITU-T T.81 table B.1) that are looked at.
