@@ -294,6 +294,10 @@ func TestNoPatientIsKept(t *testing.T) {
 		w.do(http.MethodGet, path, "", nil)
 	}
 
+	for _, path := range []string{"/dicom-web/studies/" + study, "/dicom-web/nonsense/" + study} {
+		w.do(http.MethodDelete, path, "", nil)
+	}
+
 	kept := map[string][]byte{"the database": dump(t, stack.postgres.URL("consilium")), "the cache": remembered(t, stack.valkey.URL()), "the log": logged(log), "the answers": w.answers.Bytes()}
 	if err := filepath.WalkDir(filepath.Join(state, "blobs"), func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
