@@ -8,10 +8,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"math"
 	"os"
 	"runtime"
-	"slices"
 	"strconv"
 	"sync"
 
@@ -33,24 +31,28 @@ var (
 	probeGolden []byte
 )
 
-// minProbeCosine is far above what another picture reaches, and far below what rounding costs.
-const minProbeCosine = 0.9999
+// radiographWeights is the top that was trained on radiographs, and radiographProbe the vector that it gave probePicture
+// when it was made; `go test -update` in this folder writes that.
+var (
+	//go:embed weights/radiographs.safetensors
+	radiographWeights []byte
+	//go:embed weights/radiographs.probe.safetensors
+	radiographProbe []byte
+)
 
-// Service implements analysis.VisionEncoder. Pictures are decoded on goroutines of their own, within decodeMemory, so
+// Service is the net with its two encoders. Pictures are decoded on goroutines of their own, within decodeMemory, so
 // that the tensor threads only run the net.
 type Service struct {
 	engines chan *tensor.Engine // those that are free; each has the same weights
 	model   *efficientnet.Model
 	memory  *semaphore.Weighted
 	decoder *batch.Batcher[upload, picture]
-	encoder *batch.Batcher[[]float32, encoding]
 	models  *Repository
-	digest  string
-	probe   []float32
 	stopped sync.Once
+	// The published top of the net, and that for radiographs.
+	*Encoder
+	radiographs *Encoder
 }
-
-var _ analysis.VisionEncoder = (*Service)(nil)
 
 // upload is one picture of a call.
 type upload struct {
@@ -64,12 +66,6 @@ type picture struct {
 	notes []analysis.Note
 }
 
-// encoding is what the net makes of one picture.
-type encoding struct {
-	vector []float32 // (1280)
-	tokens []float32 // (49, 1280)
-}
-
 // New loads the net. Close ends the service.
 func New(cfg Config) (*Service, error) {
 	device, err := tensor.ParseDevice(cfg.Device)
@@ -80,15 +76,23 @@ func New(cfg Config) (*Service, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start the vision encoder: %w", err)
 	}
-	s := &Service{memory: semaphore.NewWeighted(decodeMemory)}
-	if s.digest, err = digest(path); err != nil {
+	file, err := os.ReadFile(path)
+	if err != nil {
 		return nil, fmt.Errorf("start the vision encoder: %w", err)
 	}
-	raw, _, err := tensor.DecodeSafetensors(probeGolden)
-	if err != nil {
-		return nil, fmt.Errorf("read the vision encoder's probe: %w", err)
+	s := &Service{memory: semaphore.NewWeighted(decodeMemory)}
+	s.Encoder = &Encoder{service: s, name: "vision encoder", digest: digest(file)}
+	s.radiographs = &Encoder{service: s, name: "radiograph encoder", digest: digest(file, radiographWeights)}
+	if s.probe, err = readProbe(probeGolden); err != nil {
+		return nil, fmt.Errorf("start the vision encoder: %w", err)
 	}
-	s.probe = raw["vector"].Values
+	if s.radiographs.probe, err = readProbe(radiographProbe); err != nil {
+		return nil, fmt.Errorf("start the vision encoder: %w", err)
+	}
+	second, _, err := tensor.DecodeSafetensors(radiographWeights)
+	if err != nil {
+		return nil, fmt.Errorf("read the weights for radiographs: %w", err)
+	}
 	threads := cfg.Threads
 	if threads <= 0 {
 		threads = runtime.NumCPU()
@@ -102,37 +106,46 @@ func New(cfg Config) (*Service, error) {
 		s.engines <- tensor.NewEngine(tensor.Options{Device: device, Threads: 1})
 	}
 	err = s.do(context.Background(), func(a *tensor.Arena) (err error) {
-		s.model, err = efficientnet.Load(a, path)
+		if s.model, err = efficientnet.Load(a, path); err == nil {
+			s.top, s.radiographs.top = s.model.Top(), efficientnet.LoadTop(a, second)
+		}
 		return err
 	})
 	if err != nil {
 		s.stop()
 		return nil, fmt.Errorf("start the vision encoder: %w", err)
 	}
-	s.encoder = batch.New(batch.Config{MaxCost: most, Queue: queue, Workers: workers},
-		func([]float32) int { return 1 }, s.encodeBatch)
+	for _, e := range []*Encoder{s.Encoder, s.radiographs} {
+		e.batcher = batch.New(batch.Config{MaxCost: most, Queue: queue, Workers: workers},
+			func([]float32) int { return 1 }, e.encodeBatch)
+	}
 	s.models = newRepository(s.decoded)
 	s.decoder = batch.New(batch.Config{MaxCost: 1, Queue: queue, Workers: threads},
 		func(upload) int { return 1 }, s.decodeBatch)
 	return s, nil
 }
 
-// digest identifies the weights and what happens to a picture before the net.
-func digest(path string) (string, error) {
-	file, err := os.ReadFile(path)
-	if err != nil {
-		return "", err
-	}
+// digest identifies weights and what happens to a picture before the net.
+func digest(weights ...[]byte) string {
 	h := sha256.New()
-	for _, part := range [][]byte{file, []byte(media.ImagePreprocessing)} {
+	for _, part := range append(weights, []byte(media.ImagePreprocessing)) {
 		sum := sha256.Sum256(part)
 		h.Write(sum[:])
 	}
-	return "sha256:" + hex.EncodeToString(h.Sum(nil)), nil
+	return "sha256:" + hex.EncodeToString(h.Sum(nil))
 }
 
-// Digest identifies the weights and the preprocessing.
-func (s *Service) Digest() string { return s.digest }
+// readProbe returns the vector that a file holds.
+func readProbe(file []byte) ([]float32, error) {
+	raw, _, err := tensor.DecodeSafetensors(file)
+	if err != nil {
+		return nil, fmt.Errorf("read a probe's vector: %w", err)
+	}
+	return raw["vector"].Values, nil
+}
+
+// Radiographs is the encoder of chest radiographs. It lives as long as s.
+func (s *Service) Radiographs() *Encoder { return s.radiographs }
 
 // Models holds the models that users brought.
 func (s *Service) Models() *Repository { return s.models }
@@ -141,7 +154,8 @@ func (s *Service) Models() *Repository { return s.models }
 // may be called more than once.
 func (s *Service) Close() error {
 	s.decoder.Close()
-	s.encoder.Close()
+	s.batcher.Close()
+	s.radiographs.batcher.Close()
 	s.stopped.Do(s.stop)
 	return s.models.Close()
 }
@@ -155,6 +169,9 @@ func (s *Service) stop() {
 	_ = engines[0].Do(context.Background(), func(a *tensor.Arena) error {
 		if s.model != nil {
 			s.model.Free(a)
+		}
+		if s.radiographs.top != nil {
+			s.radiographs.top.Free(a)
 		}
 		return nil
 	})
@@ -173,45 +190,6 @@ func (s *Service) do(ctx context.Context, fn func(*tensor.Arena) error) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-}
-
-// EncodeImage implements analysis.VisionEncoder. A call with more than MaxImages pictures is TooLarge.
-func (s *Service) EncodeImage(ctx context.Context, images [][]byte) ([]*analysis.Features, error) {
-	if len(images) > MaxImages {
-		return nil, &analysis.Error{
-			Code: analysis.TooLarge, Field: "image", Message: "there are too many pictures in one call",
-			Limit: fmt.Sprintf("%d pictures", MaxImages), Value: fmt.Sprintf("%d pictures", len(images)),
-		}
-	}
-	uploads := make([]upload, len(images))
-	for i, b := range images { // every one, before any is decoded
-		if _, err := media.CheckImage(b); err != nil {
-			return nil, named(err, i)
-		}
-		uploads[i] = upload{at: i, bytes: b}
-	}
-	pictures, err := s.decoder.DoAll(ctx, uploads)
-	if err != nil {
-		return nil, fmt.Errorf("decode %d pictures: %w", len(images), err)
-	}
-	inputs := make([][]float32, len(pictures))
-	for i, p := range pictures {
-		inputs[i] = p.input
-	}
-	encodings, err := s.encoder.DoAll(ctx, inputs)
-	if err != nil {
-		return nil, fmt.Errorf("encode %d pictures: %w", len(images), err)
-	}
-	features := make([]*analysis.Features, len(images))
-	for i, e := range encodings {
-		features[i] = &analysis.Features{
-			Modality: analysis.Image, Vector: e.vector,
-			Tokens: e.tokens, TokenCount: efficientnet.Grid * efficientnet.Grid, TokenDim: efficientnet.Dim,
-			Rows: efficientnet.Grid, Cols: efficientnet.Grid,
-			Notes: pictures[i].notes, Model: s.digest,
-		}
-	}
-	return features, nil
 }
 
 // named says which picture of a call an error is about.
@@ -265,62 +243,4 @@ func (s *Service) decoded(b []byte, use func(*media.Decoded)) error {
 	}
 	use(d)
 	return nil
-}
-
-// encodeBatch runs the net on pictures (3, 224, 224).
-func (s *Service) encodeBatch(inputs [][]float32) ([]batch.Result[encoding], error) {
-	encodings, err := s.forward(context.Background(), inputs)
-	if err != nil {
-		return nil, err
-	}
-	results := make([]batch.Result[encoding], len(encodings))
-	for i, e := range encodings {
-		results[i].Value = e
-	}
-	return results, nil
-}
-
-func (s *Service) forward(ctx context.Context, inputs [][]float32) ([]encoding, error) {
-	var vectors, tokens []float32
-	err := s.do(ctx, func(a *tensor.Arena) error {
-		x := a.FromFloat32(slices.Concat(inputs...), int64(len(inputs)), 3, efficientnet.Side, efficientnet.Side)
-		features, grid := s.model.Forward(a, x)
-		vectors, tokens = a.Float32s(features), a.Float32s(grid)
-		return nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	encodings := make([]encoding, len(inputs))
-	const v, t = efficientnet.Dim, efficientnet.Grid * efficientnet.Grid * efficientnet.Dim
-	for i := range encodings {
-		encodings[i] = encoding{vector: vectors[i*v : (i+1)*v], tokens: tokens[i*t : (i+1)*t]}
-	}
-	return encodings, nil
-}
-
-// Probe encodes one picture and compares its vector with the one that PyTorch computed. It waits for a tensor thread,
-// but not in the queue.
-func (s *Service) Probe(ctx context.Context) error {
-	p, err := s.decode(probePicture)
-	if err != nil {
-		return fmt.Errorf("probe the vision encoder: %w", err)
-	}
-	encodings, err := s.forward(ctx, [][]float32{p.input})
-	if err != nil {
-		return fmt.Errorf("probe the vision encoder: %w", err)
-	}
-	if c := cosine(encodings[0].vector, s.probe); !(c >= minProbeCosine) {
-		return fmt.Errorf("probe the vision encoder: the vector's cosine to the stored one is %.6f, want at least %v", c, minProbeCosine)
-	}
-	return nil
-}
-
-func cosine(x, y []float32) float64 {
-	var xy, xx, yy float64
-	for i := range x {
-		a, b := float64(x[i]), float64(y[i])
-		xy, xx, yy = xy+a*b, xx+a*a, yy+b*b
-	}
-	return xy / math.Sqrt(xx*yy)
 }

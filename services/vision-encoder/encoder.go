@@ -1,0 +1,135 @@
+package visionencoder
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"slices"
+
+	"consilium/internal/analysis"
+	"consilium/internal/batch"
+	"consilium/internal/media"
+	"consilium/internal/model/efficientnet"
+	"consilium/internal/tensor"
+)
+
+// Encoder implements analysis.VisionEncoder with the net's trunk and one of its tops.
+type Encoder struct {
+	service *Service
+	name    string // in messages
+	top     *efficientnet.Top
+	digest  string
+	probe   []float32 // the vector of probePicture
+	batcher *batch.Batcher[[]float32, encoding]
+}
+
+var _ analysis.VisionEncoder = (*Encoder)(nil)
+
+// encoding is what the net makes of one picture.
+type encoding struct {
+	vector []float32 // (1280)
+	tokens []float32 // (49, 1280)
+}
+
+// minProbeCosine is far above what another picture reaches, and far below what rounding costs.
+const minProbeCosine = 0.9999
+
+// Digest identifies the weights and the preprocessing.
+func (e *Encoder) Digest() string { return e.digest }
+
+// EncodeImage implements analysis.VisionEncoder. A call with more than MaxImages pictures is TooLarge.
+func (e *Encoder) EncodeImage(ctx context.Context, images [][]byte) ([]*analysis.Features, error) {
+	if len(images) > MaxImages {
+		return nil, &analysis.Error{
+			Code: analysis.TooLarge, Field: "image", Message: "there are too many pictures in one call",
+			Limit: fmt.Sprintf("%d pictures", MaxImages), Value: fmt.Sprintf("%d pictures", len(images)),
+		}
+	}
+	uploads := make([]upload, len(images))
+	for i, b := range images { // every one, before any is decoded
+		if _, err := media.CheckImage(b); err != nil {
+			return nil, named(err, i)
+		}
+		uploads[i] = upload{at: i, bytes: b}
+	}
+	pictures, err := e.service.decoder.DoAll(ctx, uploads)
+	if err != nil {
+		return nil, fmt.Errorf("decode %d pictures: %w", len(images), err)
+	}
+	inputs := make([][]float32, len(pictures))
+	for i, p := range pictures {
+		inputs[i] = p.input
+	}
+	encodings, err := e.batcher.DoAll(ctx, inputs)
+	if err != nil {
+		return nil, fmt.Errorf("encode %d pictures: %w", len(images), err)
+	}
+	features := make([]*analysis.Features, len(images))
+	for i, made := range encodings {
+		features[i] = &analysis.Features{
+			Modality: analysis.Image, Vector: made.vector,
+			Tokens: made.tokens, TokenCount: efficientnet.Grid * efficientnet.Grid, TokenDim: efficientnet.Dim,
+			Rows: efficientnet.Grid, Cols: efficientnet.Grid,
+			Notes: pictures[i].notes, Model: e.digest,
+		}
+	}
+	return features, nil
+}
+
+// encodeBatch runs the net on pictures (3, 224, 224).
+func (e *Encoder) encodeBatch(inputs [][]float32) ([]batch.Result[encoding], error) {
+	encodings, err := e.forward(context.Background(), inputs)
+	if err != nil {
+		return nil, err
+	}
+	results := make([]batch.Result[encoding], len(encodings))
+	for i, made := range encodings {
+		results[i].Value = made
+	}
+	return results, nil
+}
+
+func (e *Encoder) forward(ctx context.Context, inputs [][]float32) ([]encoding, error) {
+	var vectors, tokens []float32
+	err := e.service.do(ctx, func(a *tensor.Arena) error {
+		x := a.FromFloat32(slices.Concat(inputs...), int64(len(inputs)), 3, efficientnet.Side, efficientnet.Side)
+		features, grid := e.top.Forward(a, e.service.model.Trunk(a, x))
+		vectors, tokens = a.Float32s(features), a.Float32s(grid)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	encodings := make([]encoding, len(inputs))
+	const v, t = efficientnet.Dim, efficientnet.Grid * efficientnet.Grid * efficientnet.Dim
+	for i := range encodings {
+		encodings[i] = encoding{vector: vectors[i*v : (i+1)*v], tokens: tokens[i*t : (i+1)*t]}
+	}
+	return encodings, nil
+}
+
+// Probe encodes one picture and compares its vector with the stored one. It waits for a tensor thread,
+// but not in the queue.
+func (e *Encoder) Probe(ctx context.Context) error {
+	p, err := e.service.decode(probePicture)
+	if err != nil {
+		return fmt.Errorf("probe the %s: %w", e.name, err)
+	}
+	encodings, err := e.forward(ctx, [][]float32{p.input})
+	if err != nil {
+		return fmt.Errorf("probe the %s: %w", e.name, err)
+	}
+	if c := cosine(encodings[0].vector, e.probe); !(c >= minProbeCosine) {
+		return fmt.Errorf("probe the %s: the vector's cosine to the stored one is %.6f, want at least %v", e.name, c, minProbeCosine)
+	}
+	return nil
+}
+
+func cosine(x, y []float32) float64 {
+	var xy, xx, yy float64
+	for i := range x {
+		a, b := float64(x[i]), float64(y[i])
+		xy, xx, yy = xy+a*b, xx+a*a, yy+b*b
+	}
+	return xy / math.Sqrt(xx*yy)
+}
