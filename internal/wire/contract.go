@@ -6,8 +6,10 @@ import "consilium/internal/analysis"
 const (
 	TextModel   = "text"
 	VisionModel = "vision"
-	AudioModel  = "audio"
-	FusionModel = "fusion"
+	// RadiographModel is served by the vision encoder's process as well.
+	RadiographModel = "radiograph"
+	AudioModel      = "audio"
+	FusionModel     = "fusion"
 )
 
 // maxItems is how many items one request to an encoder may hold, above the limits that the encoders have of their
@@ -55,16 +57,23 @@ var textContract = &contract{
 	flags: []string{"strict"}, maxRows: maxItems, maxRequestBytes: 8 << 20,
 }
 
-var visionContract = &contract{
-	model: VisionModel, part: "vision encoder", modality: analysis.Image,
-	inputs: []Spec{{Name: "image", Datatype: BYTES, Shape: []int{-1}, base64: true}},
-	outputs: []Spec{
-		{Name: "embedding", Datatype: FP32, Shape: []int{-1, imageDim}},
-		{Name: "tokens", Datatype: FP32, Shape: []int{-1, -1, imageDim}},
-		{Name: "grid", Datatype: INT64, Shape: []int{-1, 2}},
-		{Name: "notes", Datatype: BYTES, Shape: []int{-1}},
-	},
-	maxRows: maxItems, maxRequestBytes: 68 << 20,
+var (
+	visionContract     = pictureContract(VisionModel, "vision encoder")
+	radiographContract = pictureContract(RadiographModel, "radiograph encoder")
+)
+
+func pictureContract(model, part string) *contract {
+	return &contract{
+		model: model, part: part, modality: analysis.Image,
+		inputs: []Spec{{Name: "image", Datatype: BYTES, Shape: []int{-1}, base64: true}},
+		outputs: []Spec{
+			{Name: "embedding", Datatype: FP32, Shape: []int{-1, imageDim}},
+			{Name: "tokens", Datatype: FP32, Shape: []int{-1, -1, imageDim}},
+			{Name: "grid", Datatype: INT64, Shape: []int{-1, 2}},
+			{Name: "notes", Datatype: BYTES, Shape: []int{-1}},
+		},
+		maxRows: maxItems, maxRequestBytes: 68 << 20,
+	}
 }
 
 var audioContract = &contract{

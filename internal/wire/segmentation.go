@@ -23,13 +23,9 @@ var segmentationContract = &contract{
 	maxRows: maxItems, maxRequestBytes: 68 << 20,
 }
 
-// NewSegmentationServer serves segmenter as the model "segmentation", alone.
+// NewSegmentationServer serves segmenter as the model "segmentation".
 func NewSegmentationServer(segmenter analysis.Segmenter, info ModelInfo) http.Handler {
-	return segmentationServer(segmenter, info).routes()
-}
-
-func segmentationServer(segmenter analysis.Segmenter, info ModelInfo) *server {
-	return makeServer(segmentationContract, info, func(ctx context.Context, r *request) ([]Tensor, error) {
+	return newServer(segmentationContract, info, func(ctx context.Context, r *request) ([]Tensor, error) {
 		made, err := segmenter.Segment(ctx, r.inputs[0].Bytes)
 		if err != nil {
 			return nil, err
@@ -41,23 +37,7 @@ func segmentationServer(segmenter analysis.Segmenter, info ModelInfo) *server {
 // NewVisionServers serves encoder as the model "vision" and segmenter as the model "segmentation". The server is ready
 // when both are.
 func NewVisionServers(encoder analysis.VisionEncoder, info ModelInfo, segmenter analysis.Segmenter, segmenterInfo ModelInfo) http.Handler {
-	vision, segmentation := visionServer(encoder, info), segmentationServer(segmenter, segmenterInfo)
-	mux, own := http.NewServeMux(), segmentation.routes()
-	mux.Handle("/", vision.routes())
-	mux.Handle("/v2/models/"+SegmentationModel, own)
-	mux.Handle("/v2/models/"+SegmentationModel+"/", own)
-	mux.HandleFunc("GET /v2/health/ready", func(w http.ResponseWriter, r *http.Request) {
-		segmentation.answer(w, r, func(w http.ResponseWriter, r *http.Request) error {
-			if err := segmentation.checkReady(r.Context()); err != nil {
-				return err
-			}
-			return vision.serverReady(w, r)
-		})
-	})
-	mux.HandleFunc("POST /v2/repository/index", func(w http.ResponseWriter, r *http.Request) {
-		writeJSON(w, http.StatusOK, []map[string]string{vision.entry(r.Context()), segmentation.entry(r.Context())})
-	})
-	return mux
+	return Beside(NewVisionServer(encoder, info), NewSegmentationServer(segmenter, segmenterInfo))
 }
 
 // packSegmentations makes the outputs that r wants of the segmentations of want pictures, at least one.

@@ -40,6 +40,9 @@ type server struct {
 	run   func(ctx context.Context, r *request) ([]Tensor, error)
 	ready *readiness
 	held  *semaphore.Weighted // bytes of bodies
+	mux   *http.ServeMux
+	// beside are models that the same process serves under their own names.
+	beside []*server
 }
 
 // request is a decoded request.
@@ -64,22 +67,13 @@ type metadata struct {
 	Parameters map[string]any `json:"parameters"`
 }
 
-func newServer(c *contract, info ModelInfo, run func(context.Context, *request) ([]Tensor, error)) http.Handler {
-	return makeServer(c, info, run).routes()
-}
-
-func makeServer(c *contract, info ModelInfo, run func(context.Context, *request) ([]Tensor, error)) *server {
+func newServer(c *contract, info ModelInfo, run func(context.Context, *request) ([]Tensor, error)) *server {
 	if info.Log == nil {
 		info.Log = slog.New(slog.DiscardHandler)
 	}
-	return &server{contract: c, info: info, run: run, ready: &readiness{probe: info.Probe}, held: semaphore.NewWeighted(maxHeldBytes)}
-}
-
-// routes returns the handler of what the protocol asks of a server of one model.
-func (s *server) routes() http.Handler {
-	mux := http.NewServeMux()
+	s := &server{contract: c, info: info, run: run, ready: &readiness{probe: info.Probe}, held: semaphore.NewWeighted(maxHeldBytes), mux: http.NewServeMux()}
 	handle := func(pattern string, h func(w http.ResponseWriter, r *http.Request) error) {
-		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) { s.answer(w, r, h) })
+		s.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) { s.answer(w, r, h) })
 	}
 	handle("GET /v2", s.serverMetadata)
 	handle("GET /v2/health/live", s.live)
@@ -93,7 +87,7 @@ func (s *server) routes() http.Handler {
 	handle("/", func(_ http.ResponseWriter, r *http.Request) error {
 		return analysis.Errorf(analysis.NotFound, "no route %s %s", clip(r.Method), clip(r.URL.Path))
 	})
-	return mux
+	return s
 }
 
 // answer calls h; the error it returns becomes the answer here and nowhere else.
@@ -133,8 +127,10 @@ func (s *server) live(w http.ResponseWriter, _ *http.Request) error {
 }
 
 func (s *server) serverReady(w http.ResponseWriter, r *http.Request) error {
-	if err := s.checkReady(r.Context()); err != nil {
-		return err
+	for _, m := range append([]*server{s}, s.beside...) {
+		if err := m.checkReady(r.Context()); err != nil {
+			return err
+		}
 	}
 	writeJSON(w, http.StatusOK, map[string]any{"ready": true})
 	return nil
@@ -166,19 +162,18 @@ func (s *server) modelMetadata(w http.ResponseWriter, _ *http.Request) error {
 	return nil
 }
 
-// index answers Triton's listing of models; the filter that a client may send cannot matter to so few models.
+// index answers Triton's listing of models; the filter that a client may send is not looked at, since there are few.
 func (s *server) index(w http.ResponseWriter, r *http.Request) error {
-	writeJSON(w, http.StatusOK, []map[string]string{s.entry(r.Context())})
-	return nil
-}
-
-// entry is the model's place in the listing.
-func (s *server) entry(ctx context.Context) map[string]string {
-	state, reason := "READY", ""
-	if err := s.checkReady(ctx); err != nil {
-		state, reason = "UNAVAILABLE", public(err, s.part).Message
+	list := []map[string]string{}
+	for _, m := range append([]*server{s}, s.beside...) {
+		state, reason := "READY", ""
+		if err := m.checkReady(r.Context()); err != nil {
+			state, reason = "UNAVAILABLE", public(err, m.part).Message
+		}
+		list = append(list, map[string]string{"name": m.model, "version": m.info.Digest, "state": state, "reason": reason})
 	}
-	return map[string]string{"name": s.model, "version": s.info.Digest, "state": state, "reason": reason}
+	writeJSON(w, http.StatusOK, list)
+	return nil
 }
 
 func (s *server) infer(w http.ResponseWriter, r *http.Request) error {
