@@ -9,6 +9,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"consilium/internal/sandbox"
 )
 
 // A command is one thing that a person can ask for. Each lives in a file of its own.
@@ -24,6 +26,7 @@ var commands = []command{upCommand, demoCommand, askCommand, reportCommand, trai
 var errUsage = errors.New("wrong arguments")
 
 func main() {
+	sandbox.Enter() // does not return in the process of a model
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr)
 	stop()

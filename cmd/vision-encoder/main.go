@@ -10,11 +10,13 @@ import (
 	"os/signal"
 	"syscall"
 
+	"consilium/internal/sandbox"
 	"consilium/internal/wire"
 	visionencoder "consilium/services/vision-encoder"
 )
 
 func main() {
+	sandbox.Enter() // does not return in the process of a model
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := run(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr); err != nil {
@@ -32,6 +34,6 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		return visionencoder.New(visionencoder.Config{Device: s.Device})
 	}
 	return wire.Run(ctx, process, open, func(s *visionencoder.Service, info wire.ModelInfo) http.Handler {
-		return wire.NewVisionServer(s, info)
+		return wire.WithModels(wire.NewVisionServer(s, info), s.Models(), info)
 	})
 }

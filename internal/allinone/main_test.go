@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"consilium/gateway/client"
+	"consilium/internal/sandbox"
 	"consilium/internal/weights"
 )
 
@@ -28,6 +29,7 @@ var shared struct {
 }
 
 func TestMain(m *testing.M) {
+	sandbox.Enter() // does not return in the process of a model
 	code := m.Run()
 	if shared.stack != nil {
 		if err := shared.stack.Stop(); err != nil {

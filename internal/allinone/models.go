@@ -28,7 +28,9 @@ var models = []model{
 	{"vision-encoder", "CONSILIUM_VISION_ENCODER_URL", func(ctx context.Context, p wire.Process) error {
 		return wire.Run(ctx, p, func(s wire.Settings) (*visionencoder.Service, error) {
 			return visionencoder.New(visionencoder.Config{Device: s.Device})
-		}, func(s *visionencoder.Service, info wire.ModelInfo) http.Handler { return wire.NewVisionServer(s, info) })
+		}, func(s *visionencoder.Service, info wire.ModelInfo) http.Handler {
+			return wire.WithModels(wire.NewVisionServer(s, info), s.Models(), info)
+		})
 	}},
 	{"audio-encoder", "CONSILIUM_AUDIO_ENCODER_URL", func(ctx context.Context, p wire.Process) error {
 		return wire.Run(ctx, p, func(s wire.Settings) (*audioencoder.Service, error) {

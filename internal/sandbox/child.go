@@ -11,6 +11,7 @@ import (
 	"os"
 	"runtime/debug"
 	"slices"
+	"sync/atomic"
 	"syscall"
 
 	"consilium/internal/analysis"
@@ -27,10 +28,14 @@ const (
 	answersFile = 4
 )
 
+// entered says that Enter was called: a program that does not would, as a child, do whatever it does otherwise.
+var entered atomic.Bool
+
 // Enter runs the process of a model and ends it, if the program was started as one; else it returns at once. The main
 // of a program that runs models, or its TestMain, calls it before anything else.
 func Enter() {
 	if len(os.Args) != 2 || os.Args[1] != Argument {
+		entered.Store(true)
 		return
 	}
 	answers := os.NewFile(answersFile, "answers")

@@ -45,6 +45,9 @@ type Process struct {
 // Forward until Close. The weights are read from their beginning; the caller closes them. An error is InvalidArgument
 // if the weights are at fault.
 func Start(ctx context.Context, spec Spec, weights *os.File) (*Process, error) {
+	if !entered.Load() {
+		return nil, errors.New("start the process of a model: the program's main did not call sandbox.Enter")
+	}
 	p := &Process{spec: spec, slot: make(chan struct{}, 1), done: make(chan struct{})}
 	if err := p.launch(weights); err != nil {
 		return nil, fmt.Errorf("start the process of a model: %w", err)
