@@ -49,6 +49,9 @@ func Enter() {
 
 // child gives up what it does not need, loads one model and answers frames until its input ends.
 func child(weights *os.File, in *bufio.Reader, answers io.Writer) error {
+	if err := closeInherited(answersFile + 1); err != nil {
+		return err
+	}
 	if err := limitResources(); err != nil {
 		return err
 	}

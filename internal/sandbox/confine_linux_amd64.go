@@ -3,6 +3,7 @@ package sandbox
 import (
 	"fmt"
 	"os"
+	"strconv"
 	"syscall"
 	"unsafe"
 
@@ -33,6 +34,28 @@ func limitResources() error {
 	} {
 		if err := syscall.Setrlimit(l.which, &syscall.Rlimit{Cur: l.value, Max: l.value}); err != nil {
 			return fmt.Errorf("limit the %s: %w", l.name, err)
+		}
+	}
+	return nil
+}
+
+// closeInherited closes the files that came with this process but for the first keep. What the Go runtime opened since is
+// to be closed on exec, and so is known not to have come through one.
+func closeInherited(keep int) error {
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		return fmt.Errorf("list open files: %w", err)
+	}
+	for _, entry := range entries {
+		fd, err := strconv.Atoi(entry.Name())
+		if err != nil || fd < keep {
+			continue
+		}
+		flags, _, errno := syscall.Syscall(syscall.SYS_FCNTL, uintptr(fd), syscall.F_GETFD, 0)
+		if errno == 0 && flags&syscall.FD_CLOEXEC == 0 {
+			if err := syscall.Close(fd); err != nil {
+				return fmt.Errorf("close an inherited file: %w", err)
+			}
 		}
 	}
 	return nil

@@ -8,4 +8,6 @@ var errNoConfinement = errors.New("models of users run on Linux on x86-64 only: 
 
 func limitResources() error { return errNoConfinement }
 
+func closeInherited(int) error { return errNoConfinement }
+
 func confine() error { return errNoConfinement }

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -285,8 +286,17 @@ func TestCallsAtOnce(t *testing.T) {
 	}
 }
 
+// inheritedFile is the file that breakOut is started with.
+const inheritedFile = 3
+
 // breakOut confines this process and says what it can still do.
 func breakOut() {
+	if err := closeInherited(3); err != nil {
+		fmt.Println("close:", err)
+	}
+	if _, err := syscall.Read(inheritedFile, make([]byte, 1)); err == nil {
+		fmt.Println("could read an inherited file")
+	}
 	if err := limitResources(); err != nil {
 		fmt.Println("limit:", err)
 	}
@@ -328,7 +338,9 @@ func TestConfinement(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	said, err := exec.Command(program, "break-out").CombinedOutput()
+	child := exec.Command(program, "break-out")
+	child.ExtraFiles = []*os.File{open(t, "/etc/passwd")}
+	said, err := child.CombinedOutput()
 	if err != nil || string(said) != "done\n" {
 		t.Errorf("%v: %s", err, said)
 	}
