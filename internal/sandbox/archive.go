@@ -54,7 +54,7 @@ func repack(data []byte) ([]byte, error) {
 		}
 	}
 	for _, name := range []string{"data.pkl", "constants.pkl", "version"} {
-		if !r.seen[name] {
+		if !r.seen[name] && !r.seen[".data/"+name] { // where the version stands depends on itself
 			return nil, refused("the archive holds no %s: it is not one of torch.jit.save", name)
 		}
 	}
@@ -88,7 +88,7 @@ func (r *repacker) add(f *zip.File) error {
 		limit = maxCode - r.code
 	case name == "data.pkl", name == "constants.pkl":
 		limit = maxPickle
-	case name == "version", name == "byteorder":
+	case name == "version", name == ".data/version", name == "byteorder":
 		limit = 64
 	case !tensorEntry.MatchString(name):
 		return nil

@@ -14,12 +14,12 @@ const (
 		Constant GetAttr ListConstruct ListUnpack TupleConstruct TupleUnpack TupleIndex TupleSlice DictConstruct ConstantChunk
 		If Loop Uninitialized RaiseException NumToTensor annotate rangelist
 		unchecked_cast unchecked_unwrap_optional isinstance dtype device shape layout is_cuda is_cpu requires_grad type
-		min max abs itemsize ndim`
+		min max abs itemsize ndim is_nested is_sparse is_mkldnn is_quantized`
 
 	languageOperators = `
 		__getitem__ __is__ __isnot__ __not__ __contains__ __and__ __or__ __xor__ __range_length __derive_index __round_to_zero_floordiv
 		len append extend insert copy slice list format str warn item Int Float Bool IntImplicit FloatImplicit ScalarImplicit
-		_unwrap_optional eq ne lt le gt ge add sub mul div floordiv remainder pow neg ceil floor round trunc sqrt exp log
+		_unwrap_optional is_autocast_enabled is_grad_enabled eq ne lt le gt ge add sub mul div floordiv remainder pow neg ceil floor round trunc sqrt exp log
 		size dim numel is_floating_point sym_size stride is_contiguous keys values items get tensor scalar_tensor`
 
 	tensorOperators = `
@@ -27,18 +27,20 @@ const (
 		batch_norm instance_norm layer_norm native_layer_norm group_norm local_response_norm
 		linear matmul mm bmm addmm baddbmm mv dot einsum bilinear tensordot outer
 		scaled_dot_product_attention _native_multi_head_attention _transformer_encoder_layer_fwd
+		_nested_tensor_from_mask _nested_tensor_from_mask_left_aligned to_padded_tensor
 		relu relu6 leaky_relu elu selu celu gelu silu mish sigmoid hardsigmoid hardswish hardtanh tanh softplus softsign
 		prelu rrelu logsigmoid log_sigmoid threshold glu log_softmax softmax softmin dropout feature_dropout alpha_dropout
 		feature_alpha_dropout softshrink hardshrink tanhshrink
 		max_pool1d max_pool2d max_pool3d max_pool2d_with_indices avg_pool1d avg_pool2d avg_pool3d adaptive_avg_pool1d
 		adaptive_avg_pool2d adaptive_avg_pool3d adaptive_max_pool1d adaptive_max_pool2d adaptive_max_pool3d lp_pool2d
-		upsample_nearest1d upsample_nearest2d upsample_bilinear2d upsample_bicubic2d _upsample_nearest_exact2d __interpolate
-		interpolate grid_sampler affine_grid_generator pixel_shuffle pixel_unshuffle channel_shuffle
+		upsample_nearest1d upsample_nearest2d upsample_nearest3d upsample_linear1d upsample_bilinear2d upsample_bicubic2d
+		upsample_trilinear3d _upsample_nearest_exact1d _upsample_nearest_exact2d _upsample_nearest_exact3d
+		_upsample_bilinear2d_aa _upsample_bicubic2d_aa __interpolate interpolate grid_sampler affine_grid_generator pixel_shuffle pixel_unshuffle channel_shuffle
 		pad constant_pad_nd reflection_pad1d reflection_pad2d replication_pad1d replication_pad2d
 		view view_as reshape reshape_as flatten unflatten squeeze unsqueeze permute transpose t movedim moveaxis contiguous
 		expand expand_as repeat repeat_interleave tile broadcast_to cat concat concatenate stack hstack vstack dstack chunk split
 		split_with_sizes tensor_split unbind select narrow index index_select gather take take_along_dim masked_select
-		masked_fill where scatter scatter_add index_add index_copy index_fill roll flip rot90 tril triu diagonal diag diag_embed
+		masked_fill where lift_fresh _weight_norm scatter scatter_add index_add index_copy index_fill roll flip rot90 tril triu diagonal diag diag_embed
 		unfold im2col col2im meshgrid alias detach clone to type_as float double half long int bool cpu size_as
 		zeros ones full empty zeros_like ones_like full_like empty_like new_zeros new_ones new_full arange linspace eye
 		embedding embedding_bag one_hot

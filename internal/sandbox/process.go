@@ -233,8 +233,8 @@ func (p *Process) exchange(kind byte, body []byte, limit time.Duration, doing st
 		return 0, nil, e
 	}
 	<-p.done
-	e := refused("the model ended its process (%s); it may have asked for more memory than it may have", p.cmd.ProcessState)
-	e.Limit = fmt.Sprintf("%d bytes", analysis.MaxModelMemory)
+	e := refused("the model ended its process (%s): it crashed, or asked for more memory than it may have", p.cmd.ProcessState)
+	e.Limit, e.Value = fmt.Sprintf("%d bytes", analysis.MaxModelMemory), "unknown"
 	e.Err = fmt.Errorf("%w; it said: %s", err, &p.said)
 	return 0, nil, e
 }

@@ -66,10 +66,11 @@ func (a *Arena) checkScript(op string, message *C.char) {
 	a.fail(op, "%s", scriptMessage(text))
 }
 
-// scriptMessage returns the line of a libtorch message that says what went wrong. Those of the interpreter begin with a
-// line that says only that it failed, quote the source, indented, and name the exception behind it.
+// scriptMessage returns the line of a libtorch message that says what went wrong. Those of the compiler begin with an
+// empty line; those of the interpreter begin with a line that says only that it failed, quote the source, indented, and
+// name the exception behind it.
 func scriptMessage(text string) string {
-	first := firstLine(text)
+	first := firstLine(strings.TrimSpace(text))
 	if !strings.Contains(first, "TorchScript interpreter") {
 		return first
 	}
