@@ -378,3 +378,23 @@ func TestAModelOutlivesThePlatform(t *testing.T) {
 		t.Errorf("after a restart it says %v, before %v", after, before)
 	}
 }
+
+// TestASliceOfARealCT judges a DICOM file of pydicom's.
+func TestASliceOfARealCT(t *testing.T) {
+	data := os.Getenv("CONSILIUM_DATA")
+	if data == "" {
+		t.Skip("CONSILIUM_DATA names no folder with DICOM files")
+	}
+	ct, err := os.ReadFile(filepath.Join(data, "dicom", "CT_small.dcm"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := platform(t)
+	s.bring(noduleCard().with("name", "ct"), standIn(t, "nodule"))
+	t.Cleanup(func() { _, _ = s.DeleteModelWithResponse(context.Background(), "ct") })
+	report := s.judge(s.store(&client.Upload{Images: [][]byte{ct}}).Id, "ct")
+	if p, _ := probability(t, report, "nodule"); !(p > 0 && p < 1) || len(report.Notes) == 0 {
+		t.Errorf("nodule %v, notes %+v", p, report.Notes)
+	}
+	t.Logf("%s; notes %+v", report.Sections[0].Sentences[0].Text, report.Notes)
+}
