@@ -136,7 +136,7 @@ func sorted(packages map[string]*pkg) []string {
 
 // gatewaySide builds and tests without cgo and libtorch.
 var gatewaySide = []string{".", "gateway", "migrations", "cmd/gateway", "cmd/fetch", "internal/analysis", "internal/pipeline", "internal/wire",
-	"internal/cache", "internal/postgres", "internal/blob", "internal/serve", "internal/weights", "internal/childproc", "internal/batch", "internal/media", "internal/dicom"}
+	"internal/cache", "internal/postgres", "internal/knowledge", "internal/blob", "internal/serve", "internal/weights", "internal/childproc", "internal/batch", "internal/media", "internal/dicom"}
 
 // services are the four programs that hold a model.
 var services = []string{"services/text-encoder", "services/vision-encoder", "services/audio-encoder", "services/fusion"}
@@ -152,6 +152,7 @@ var rules = []struct {
 	{who: []string{"internal/pipeline"}, never: []string{"internal/wire", "internal/cache", "internal/postgres", "gateway"}, why: "the pipeline sees interfaces"},
 	{who: []string{"internal/wire", "internal/cache", "internal/media", "internal/batch"}, never: []string{"internal/postgres", "gateway", "internal/pipeline"}, why: "imports point from the nouns to the face"},
 	{who: []string{"internal/dicom"}, never: []string{"internal/media"}, why: "media makes pictures of files, not the other way"},
+	{who: []string{"internal/knowledge"}, never: []string{"internal/postgres", "internal/cache", "gateway"}, why: "knowledge sees interfaces"},
 	{who: []string{"internal/postgres"}, never: []string{"gateway"}, why: "imports point from the nouns to the face"},
 	{who: []string{"internal/model", "internal/layer", "internal/tensor"}, never: []string{"internal/analysis", "services", "gateway"}, why: "a net knows tensors only"},
 	{who: []string{"internal/tensor"}, never: []string{"internal/layer", "internal/model"}, why: "imports point from tensor to model"},
@@ -198,6 +199,8 @@ var owners = map[string][]string{
 	"github.com/jackc/pgx":                {"internal/postgres", "internal/childproc", "migrations", "gateway", "cmd"},
 	"github.com/pressly/goose":            {"migrations", "internal/postgres"},
 	"github.com/getkin/kin-openapi":       {"gateway"},
+	"github.com/hashicorp/golang-lru":     {"internal/knowledge"},
+	"github.com/neo4j/neo4j-go-driver":    {"internal/knowledge/neo4j"},
 	"github.com/prometheus/client_golang": {"internal/serve", "internal/cache", "internal/batch", "internal/wire", "gateway"},
 }
 
