@@ -69,9 +69,12 @@ func checkParameters(r *http.Request, known openapi3.Parameters) error {
 	}
 	for _, ref := range known {
 		p := ref.Value
-		raw, given := chi.URLParam(r, p.Name), true
+		raw, given := pathParameter(r, p.Name), true
 		if p.In == openapi3.ParameterInQuery {
 			raw, given = query.Get(p.Name), query.Has(p.Name)
+		}
+		if !given && p.Required {
+			return unreadable400(p.Name, "the query parameter is missing")
 		}
 		if !given || p.Schema.Value.Type.Is(openapi3.TypeArray) || p.Schema.Value.Type.Is(openapi3.TypeObject) {
 			continue
@@ -92,6 +95,15 @@ func checkParameters(r *http.Request, known openapi3.Parameters) error {
 		}
 	}
 	return nil
+}
+
+// pathParameter returns a part of the path without escapes: clients write %3A for the colon in the name of a term.
+func pathParameter(r *http.Request, name string) string {
+	raw := chi.URLParam(r, name)
+	if plain, err := url.PathUnescape(raw); err == nil {
+		return plain
+	}
+	return raw
 }
 
 const multipartForm = "multipart/form-data"

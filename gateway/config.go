@@ -28,6 +28,11 @@ type Config struct {
 	ReviewBelow float64 `env:"REVIEW_BELOW" envDefault:"0.7"`
 	// DICOMDeidentify says whether what identifies a patient is taken out of DICOM before it is stored.
 	DICOMDeidentify Switch `env:"DICOM_DEIDENTIFY" envDefault:"on"`
+	// KnowledgeDir is a folder with the static layer of the knowledge graph; without it, what is stored stays, or else the
+	// findings of radiographs alone are loaded.
+	KnowledgeDir string `env:"KNOWLEDGE_DIR"`
+	// Neo4jURL is where the static layer is stored in place of PostgreSQL.
+	Neo4jURL string `env:"NEO4J_URL"`
 }
 
 // Switch is a setting that is on or off.

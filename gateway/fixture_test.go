@@ -13,6 +13,7 @@ import (
 	"image/png"
 	"io"
 	"io/fs"
+	"log/slog"
 	"mime"
 	"mime/multipart"
 	"net/http"
@@ -32,6 +33,7 @@ import (
 	"consilium/gateway/client"
 	"consilium/internal/analysis"
 	"consilium/internal/blob"
+	"consilium/internal/knowledge"
 	"consilium/internal/pipeline"
 	"consilium/internal/postgres"
 	"consilium/internal/postgres/pgtest"
@@ -199,8 +201,12 @@ func newFixture(t *testing.T, change func(*Deps)) *fixture {
 		t.Fatal(err)
 	}
 	t.Cleanup(store.Close)
+	graph, err := knowledge.New(store.KnowledgeStatic(), store.KnowledgeJournal(), nil, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
 	path := &pipeline.Pipeline{Text: f.models, Vision: f.models, Audio: f.models, Fusion: f.models}
-	deps := Deps{Store: store, Instances: store, DICOMSecret: bytes.Repeat([]byte{7}, 32), Analyzer: path, Embedder: path, Judge: &pipeline.Judge{Text: f.models, Models: store, Runner: f.brought}, Limits: DefaultLimits, ReviewBelow: 0.5, Log: serve.NewLogger(f.log, serve.Config{LogFormat: "json"}, "gateway")}
+	deps := Deps{Store: store, Instances: store, Knowledge: graph, DICOMSecret: bytes.Repeat([]byte{7}, 32), Analyzer: path, Embedder: path, Judge: &pipeline.Judge{Text: f.models, Models: store, Runner: f.brought}, Limits: DefaultLimits, ReviewBelow: 0.5, Log: serve.NewLogger(f.log, serve.Config{LogFormat: "json"}, "gateway")}
 	for _, role := range []string{"text", "image", "audio", "fusion"} {
 		failing := func() error { f.models.mu.Lock(); defer f.models.mu.Unlock(); return f.models.fail[role] }
 		deps.Parts = append(deps.Parts, Part{Name: role + "-part", Role: role, Required: true,

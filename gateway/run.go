@@ -102,6 +102,16 @@ func Build(ctx context.Context, config Config, log *slog.Logger, observer *serve
 		deps.Parts = append(deps.Parts, Part{Name: "redis", Ready: memory.Ready})
 	}
 
+	graph, closeGraph, err := buildKnowledge(ctx, config, store, memory, log)
+	if err != nil {
+		return deps, nil, err
+	}
+	closers = append(closers, closeGraph)
+	deps.Knowledge = graph
+	if config.Neo4jURL != "" {
+		deps.Parts = append(deps.Parts, Part{Name: "neo4j", Ready: graph.Ready})
+	}
+
 	options := wire.ClientOptions{Timeout: config.RequestTimeout, Transport: wire.NewTransport()}
 	text, textErr := wire.NewTextEncoder(config.TextEncoderURL, options)
 	vision, visionErr := wire.NewVisionEncoder(config.VisionEncoderURL, options)

@@ -19,6 +19,7 @@ import (
 	"consilium"
 	"consilium/gateway/api"
 	"consilium/internal/analysis"
+	"consilium/internal/knowledge"
 	"consilium/internal/media"
 	"consilium/internal/pipeline"
 	"consilium/internal/serve"
@@ -35,6 +36,8 @@ type Deps struct {
 	Embedder    Embedder
 	// Judge holds and runs the models that users bring.
 	Judge *pipeline.Judge
+	// Knowledge is the knowledge graph.
+	Knowledge *knowledge.Graph
 	// Parts are what readiness and the list of models are made of.
 	Parts  []Part
 	Limits Limits
@@ -127,6 +130,17 @@ func New(deps Deps) (http.Handler, error) {
 	r.Delete("/v1/models/{model}/versions/{version}", op.DeleteModelVersion)
 	r.Post("/v1/models/{model}/versions/{version}/load", op.LoadModelVersion)
 	r.Post("/v1/models/{model}/versions/{version}/unload", op.UnloadModelVersion)
+	r.Get("/v1/knowledge/terms", op.FindTerms)
+	r.Get("/v1/knowledge/terms/{term_id}", op.GetTerm)
+	r.Get("/v1/knowledge/terms/{term_id}/neighbours", op.GetNeighbours)
+	r.Get("/v1/knowledge/terms/{term_id}/ancestors", op.GetAncestors)
+	r.Get("/v1/knowledge/terms/{term_id}/descendants", op.GetDescendants)
+	r.Get("/v1/knowledge/paths", op.FindPath)
+	r.Get("/v1/knowledge/facts", op.ListFacts)
+	r.Post("/v1/knowledge/facts", op.AddFact)
+	r.Get("/v1/knowledge/facts/{fact_id}", op.GetFact)
+	r.Delete("/v1/knowledge/facts/{fact_id}", op.DeleteFact)
+	r.Get("/v1/knowledge/versions", op.ListGraphVersions)
 	r.Get("/v1/limits", op.GetLimits)
 	r.Get("/healthz", op.GetHealth)
 	r.Get("/readyz", op.GetReadiness)

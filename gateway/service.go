@@ -11,6 +11,7 @@ import (
 	"consilium"
 	"consilium/gateway/api"
 	"consilium/internal/analysis"
+	"consilium/internal/knowledge"
 )
 
 // readyTimeout bounds the check of one part.
@@ -107,6 +108,8 @@ func (s *server) GetLimits(context.Context, api.GetLimitsRequestObject) (api.Get
 		ModelBytes: analysis.MaxModelBytes, ModelCardBytes: analysis.MaxCardBytes, ModelLabels: analysis.MaxCardLabels,
 		ModelVersions: analysis.MaxModelVersions, ModelsLoaded: analysis.MaxModelsLoaded, ModelMemoryBytes: analysis.MaxModelMemory,
 		ModelLoadSeconds: analysis.MaxModelLoadTime.Seconds(), ModelForwardSeconds: analysis.MaxModelForwardTime.Seconds(),
+		KnowledgeDepth: knowledge.MaxDepth, KnowledgePathDepth: knowledge.MaxPathDepth, KnowledgeTerms: knowledge.MaxTerms,
+		KnowledgeFacts: knowledge.MaxFacts, KnowledgeVersions: knowledge.MaxVersions,
 	}, nil
 }
 

@@ -136,6 +136,90 @@ func (e HealthStatus) Valid() bool {
 	}
 }
 
+// Defines values for KnowledgeFactLayer.
+const (
+	Dynamic KnowledgeFactLayer = "dynamic"
+	Static  KnowledgeFactLayer = "static"
+)
+
+// Valid indicates whether the value is a known member of the KnowledgeFactLayer enum.
+func (e KnowledgeFactLayer) Valid() bool {
+	switch e {
+	case Dynamic:
+		return true
+	case Static:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for KnowledgeFactRequestOnConflict.
+const (
+	RebuildGraph   KnowledgeFactRequestOnConflict = "rebuild"
+	RefuseConflict KnowledgeFactRequestOnConflict = "refuse"
+)
+
+// Valid indicates whether the value is a known member of the KnowledgeFactRequestOnConflict enum.
+func (e KnowledgeFactRequestOnConflict) Valid() bool {
+	switch e {
+	case RebuildGraph:
+		return true
+	case RefuseConflict:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for KnowledgeRelation.
+const (
+	DisjointWith KnowledgeRelation = "disjoint_with"
+	IsA          KnowledgeRelation = "is_a"
+	MayCause     KnowledgeRelation = "may_cause"
+	RulesOut     KnowledgeRelation = "rules_out"
+	SameAs       KnowledgeRelation = "same_as"
+	Suggests     KnowledgeRelation = "suggests"
+)
+
+// Valid indicates whether the value is a known member of the KnowledgeRelation enum.
+func (e KnowledgeRelation) Valid() bool {
+	switch e {
+	case DisjointWith:
+		return true
+	case IsA:
+		return true
+	case MayCause:
+		return true
+	case RulesOut:
+		return true
+	case SameAs:
+		return true
+	case Suggests:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for KnowledgeTermKind.
+const (
+	KnowledgeTermKindDisease KnowledgeTermKind = "disease"
+	KnowledgeTermKindFinding KnowledgeTermKind = "finding"
+)
+
+// Valid indicates whether the value is a known member of the KnowledgeTermKind enum.
+func (e KnowledgeTermKind) Valid() bool {
+	switch e {
+	case KnowledgeTermKindDisease:
+		return true
+	case KnowledgeTermKindFinding:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for MaskStructure.
 const (
 	Consolidation MaskStructure = "consolidation"
@@ -716,6 +800,197 @@ type HealthStatus string
 // ID Example: 0198c0de-0000-7000-8000-000000000000
 type ID = string
 
+// KnowledgeAddedFact defines model for KnowledgeAddedFact.
+type KnowledgeAddedFact struct {
+	Fact KnowledgeFact `json:"fact"`
+
+	// Removed Facts of the version before that were in the way
+	Removed []KnowledgeFact `json:"removed"`
+
+	// Version The version that holds it
+	Version int `json:"version"`
+}
+
+// KnowledgeFact defines model for KnowledgeFact.
+type KnowledgeFact struct {
+	CreatedAt *time.Time `json:"created_at,omitempty"`
+
+	// Id Example: 0198c0de-0000-7000-8000-000000000000
+	Id      *ID                `json:"id,omitempty"`
+	Layer   KnowledgeFactLayer `json:"layer"`
+	Negated bool               `json:"negated"`
+
+	// Object A term of the Disease Ontology (DOID), or a finding
+	//
+	// Example: DOID:552
+	Object     KnowledgeTermID      `json:"object"`
+	Provenance *KnowledgeProvenance `json:"provenance,omitempty"`
+
+	// Relation `is_a` and `disjoint_with` join two diseases or two findings, `same_as`, `suggests` and `rules_out` a finding and a disease, `may_cause` a disease and either.
+	Relation KnowledgeRelation `json:"relation"`
+
+	// Seq Of the dynamic layer: its number in its version, from 1
+	Seq *int `json:"seq,omitempty"`
+
+	// Source Of the static layer: the collection that it comes from
+	Source *string `json:"source,omitempty"`
+
+	// Subject A term of the Disease Ontology (DOID), or a finding
+	//
+	// Example: DOID:552
+	Subject KnowledgeTermID `json:"subject"`
+}
+
+// KnowledgeFactLayer defines model for KnowledgeFact.Layer.
+type KnowledgeFactLayer string
+
+// KnowledgeFactList defines model for KnowledgeFactList.
+type KnowledgeFactList struct {
+	Facts []KnowledgeFact `json:"facts"`
+
+	// NextAfter `after` of the next page, if there is one
+	NextAfter *int `json:"next_after,omitempty"`
+	Version   int  `json:"version"`
+}
+
+// KnowledgeFactRequest defines model for KnowledgeFactRequest.
+type KnowledgeFactRequest struct {
+	// Negated States that this is not so
+	Negated *bool `json:"negated,omitempty"`
+
+	// Object A term of the Disease Ontology (DOID), or a finding
+	//
+	// Example: DOID:552
+	Object     KnowledgeTermID                 `json:"object"`
+	OnConflict *KnowledgeFactRequestOnConflict `json:"on_conflict,omitempty"`
+	Provenance KnowledgeProvenance             `json:"provenance"`
+
+	// Relation `is_a` and `disjoint_with` join two diseases or two findings, `same_as`, `suggests` and `rules_out` a finding and a disease, `may_cause` a disease and either.
+	Relation KnowledgeRelation `json:"relation"`
+
+	// Subject A term of the Disease Ontology (DOID), or a finding
+	//
+	// Example: DOID:552
+	Subject KnowledgeTermID `json:"subject"`
+}
+
+// KnowledgeFactRequestOnConflict defines model for KnowledgeFactRequest.OnConflict.
+type KnowledgeFactRequestOnConflict string
+
+// KnowledgePath defines model for KnowledgePath.
+type KnowledgePath struct {
+	// Complete False if the search was given up at its bound, so that a path may exist though none was found
+	Complete bool `json:"complete"`
+
+	// Facts What joins them, in order
+	Facts   []KnowledgeFact `json:"facts"`
+	Found   bool            `json:"found"`
+	Release string          `json:"release"`
+
+	// Terms From the first to the last
+	Terms   []KnowledgeTerm `json:"terms"`
+	Version int             `json:"version"`
+}
+
+// KnowledgeProvenance defines model for KnowledgeProvenance.
+type KnowledgeProvenance struct {
+	// Confidence How sure the source is
+	Confidence float64 `json:"confidence"`
+
+	// Reference Where it can be read
+	Reference *string `json:"reference,omitempty"`
+
+	// Source Who or what says so
+	Source string `json:"source"`
+}
+
+// KnowledgeReachedTerm defines model for KnowledgeReachedTerm.
+type KnowledgeReachedTerm struct {
+	// Depth Edges from where the search began
+	Depth int           `json:"depth"`
+	Term  KnowledgeTerm `json:"term"`
+}
+
+// KnowledgeRelation `is_a` and `disjoint_with` join two diseases or two findings, `same_as`, `suggests` and `rules_out` a finding and a disease, `may_cause` a disease and either.
+type KnowledgeRelation string
+
+// KnowledgeSubgraph defines model for KnowledgeSubgraph.
+type KnowledgeSubgraph struct {
+	// Facts What joins these terms, of both layers; a negated fact is listed but not followed
+	Facts []KnowledgeFact `json:"facts"`
+
+	// Release The digest of its static layer
+	Release string `json:"release"`
+
+	// Terms The nearest first
+	Terms []KnowledgeReachedTerm `json:"terms"`
+
+	// Truncated There are more terms within this depth
+	Truncated bool `json:"truncated"`
+
+	// Version The version of the graph
+	Version int `json:"version"`
+}
+
+// KnowledgeTerm defines model for KnowledgeTerm.
+type KnowledgeTerm struct {
+	Definition *string `json:"definition,omitempty"`
+
+	// Id A term of the Disease Ontology (DOID), or a finding
+	//
+	// Example: DOID:552
+	Id   KnowledgeTermID   `json:"id"`
+	Kind KnowledgeTermKind `json:"kind"`
+	Name string            `json:"name"`
+
+	// Phrases Words by which reports mention it, of which some are beginnings only
+	Phrases []string `json:"phrases"`
+
+	// Source The collection that it comes from
+	Source   string   `json:"source"`
+	Synonyms []string `json:"synonyms"`
+}
+
+// KnowledgeTermKind defines model for KnowledgeTerm.Kind.
+type KnowledgeTermKind string
+
+// KnowledgeTermID A term of the Disease Ontology (DOID), or a finding
+//
+// Example: DOID:552
+type KnowledgeTermID = string
+
+// KnowledgeTermList defines model for KnowledgeTermList.
+type KnowledgeTermList struct {
+	Terms []KnowledgeTerm `json:"terms"`
+}
+
+// KnowledgeVersion defines model for KnowledgeVersion.
+type KnowledgeVersion struct {
+	CreatedAt *time.Time `json:"created_at,omitempty"`
+	Current   bool       `json:"current"`
+
+	// Facts How many facts were added
+	Facts int `json:"facts"`
+
+	// Reason Why it was built
+	Reason string `json:"reason"`
+
+	// Release The digest of the static layer below it
+	Release string `json:"release"`
+
+	// Removed The first 100 of them
+	Removed []KnowledgeFact `json:"removed"`
+
+	// RemovedCount How many facts of the version before it does not have
+	RemovedCount int `json:"removed_count"`
+	Version      int `json:"version"`
+}
+
+// KnowledgeVersionList defines model for KnowledgeVersionList.
+type KnowledgeVersionList struct {
+	Versions []KnowledgeVersion `json:"versions"`
+}
+
 // Limits defines model for Limits.
 type Limits struct {
 	// AudioBytes One sound
@@ -750,6 +1025,21 @@ type Limits struct {
 
 	// JsonDepth Nesting of a JSON body
 	JsonDepth int `json:"json_depth"`
+
+	// KnowledgeDepth Edges from a term of the knowledge graph to those around it
+	KnowledgeDepth int `json:"knowledge_depth"`
+
+	// KnowledgeFacts Facts that you add
+	KnowledgeFacts int `json:"knowledge_facts"`
+
+	// KnowledgePathDepth Edges of a path
+	KnowledgePathDepth int `json:"knowledge_path_depth"`
+
+	// KnowledgeTerms Terms of one answer
+	KnowledgeTerms int `json:"knowledge_terms"`
+
+	// KnowledgeVersions Versions of your graph that are kept
+	KnowledgeVersions int `json:"knowledge_versions"`
 
 	// MetadataBytes The metadata of a study
 	MetadataBytes int64 `json:"metadata_bytes"`
@@ -1253,6 +1543,9 @@ type Cursor = ID
 // FrameList Example: 1
 type FrameList = string
 
+// GraphVersion defines model for GraphVersion.
+type GraphVersion = int
+
 // InstanceUID Example: 2.25.193210346543210987654321098765432109876
 type InstanceUID = UID
 
@@ -1270,6 +1563,82 @@ type StudyID = ID
 
 // StudyUID Example: 2.25.193210346543210987654321098765432109876
 type StudyUID = UID
+
+// TermID A term of the Disease Ontology (DOID), or a finding
+//
+// Example: DOID:552
+type TermID = KnowledgeTermID
+
+// ListFactsParams defines parameters for ListFacts.
+type ListFactsParams struct {
+	// Version A version of the graph that is kept; without it, the current one
+	Version *GraphVersion `form:"version,omitempty" json:"version,omitempty"`
+
+	// After The `seq` of the last fact of the page before
+	After *int `form:"after,omitempty" json:"after,omitempty"`
+
+	// Limit How many items at most
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
+// FindPathParams defines parameters for FindPath.
+type FindPathParams struct {
+	From KnowledgeTermID `form:"from" json:"from"`
+	To   KnowledgeTermID `form:"to" json:"to"`
+
+	// Depth How many edges at most
+	Depth *int `form:"depth,omitempty" json:"depth,omitempty"`
+
+	// Version A version of the graph that is kept; without it, the current one
+	Version *GraphVersion `form:"version,omitempty" json:"version,omitempty"`
+}
+
+// FindTermsParams defines parameters for FindTerms.
+type FindTermsParams struct {
+	Q string `form:"q" json:"q"`
+
+	// Limit How many terms at most
+	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
+// GetAncestorsParams defines parameters for GetAncestors.
+type GetAncestorsParams struct {
+	// Depth How many edges from the term at most
+	Depth *int `form:"depth,omitempty" json:"depth,omitempty"`
+
+	// Limit How many terms at most, the nearest first
+	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Version A version of the graph that is kept; without it, the current one
+	Version *GraphVersion `form:"version,omitempty" json:"version,omitempty"`
+}
+
+// GetDescendantsParams defines parameters for GetDescendants.
+type GetDescendantsParams struct {
+	// Depth How many edges from the term at most
+	Depth *int `form:"depth,omitempty" json:"depth,omitempty"`
+
+	// Limit How many terms at most, the nearest first
+	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Version A version of the graph that is kept; without it, the current one
+	Version *GraphVersion `form:"version,omitempty" json:"version,omitempty"`
+}
+
+// GetNeighboursParams defines parameters for GetNeighbours.
+type GetNeighboursParams struct {
+	// Relation The relation to follow; without it, all
+	Relation *KnowledgeRelation `form:"relation,omitempty" json:"relation,omitempty"`
+
+	// Depth How many edges from the term at most
+	Depth *int `form:"depth,omitempty" json:"depth,omitempty"`
+
+	// Limit How many terms at most, the nearest first
+	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Version A version of the graph that is kept; without it, the current one
+	Version *GraphVersion `form:"version,omitempty" json:"version,omitempty"`
+}
 
 // CreateModelMultipartBody defines parameters for CreateModel.
 type CreateModelMultipartBody struct {
@@ -1348,6 +1717,9 @@ type VqaMultipartBody struct {
 
 // CreateEmbeddingsJSONRequestBody defines body for CreateEmbeddings for application/json ContentType.
 type CreateEmbeddingsJSONRequestBody = EmbeddingRequest
+
+// AddFactJSONRequestBody defines body for AddFact for application/json ContentType.
+type AddFactJSONRequestBody = KnowledgeFactRequest
 
 // CreateModelMultipartRequestBody defines body for CreateModel for multipart/form-data ContentType.
 type CreateModelMultipartRequestBody CreateModelMultipartBody
@@ -1570,6 +1942,39 @@ type ServerInterface interface {
 	// CreateEmbeddings Embed texts, images and sounds
 	// (POST /v1/embeddings)
 	CreateEmbeddings(w http.ResponseWriter, r *http.Request)
+	// ListFacts List the facts that you added, oldest first
+	// (GET /v1/knowledge/facts)
+	ListFacts(w http.ResponseWriter, r *http.Request, params ListFactsParams)
+	// AddFact Add a fact
+	// (POST /v1/knowledge/facts)
+	AddFact(w http.ResponseWriter, r *http.Request)
+	// DeleteFact Remove a fact that you added
+	// (DELETE /v1/knowledge/facts/{fact_id})
+	DeleteFact(w http.ResponseWriter, r *http.Request, factId ID)
+	// GetFact Read a fact that you added
+	// (GET /v1/knowledge/facts/{fact_id})
+	GetFact(w http.ResponseWriter, r *http.Request, factId ID)
+	// FindPath Find a shortest path between two terms
+	// (GET /v1/knowledge/paths)
+	FindPath(w http.ResponseWriter, r *http.Request, params FindPathParams)
+	// FindTerms Find terms by name
+	// (GET /v1/knowledge/terms)
+	FindTerms(w http.ResponseWriter, r *http.Request, params FindTermsParams)
+	// GetTerm Read a term
+	// (GET /v1/knowledge/terms/{term_id})
+	GetTerm(w http.ResponseWriter, r *http.Request, termId TermID)
+	// GetAncestors Read what a term is a kind of
+	// (GET /v1/knowledge/terms/{term_id}/ancestors)
+	GetAncestors(w http.ResponseWriter, r *http.Request, termId TermID, params GetAncestorsParams)
+	// GetDescendants Read the kinds of a term
+	// (GET /v1/knowledge/terms/{term_id}/descendants)
+	GetDescendants(w http.ResponseWriter, r *http.Request, termId TermID, params GetDescendantsParams)
+	// GetNeighbours Read the terms around a term
+	// (GET /v1/knowledge/terms/{term_id}/neighbours)
+	GetNeighbours(w http.ResponseWriter, r *http.Request, termId TermID, params GetNeighboursParams)
+	// ListGraphVersions List the versions of your graph that are kept, newest first
+	// (GET /v1/knowledge/versions)
+	ListGraphVersions(w http.ResponseWriter, r *http.Request)
 	// GetLimits Read every limit
 	// (GET /v1/limits)
 	GetLimits(w http.ResponseWriter, r *http.Request)
@@ -1669,6 +2074,72 @@ func (_ Unimplemented) GetReadiness(w http.ResponseWriter, r *http.Request) {
 // CreateEmbeddings Embed texts, images and sounds
 // (POST /v1/embeddings)
 func (_ Unimplemented) CreateEmbeddings(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ListFacts List the facts that you added, oldest first
+// (GET /v1/knowledge/facts)
+func (_ Unimplemented) ListFacts(w http.ResponseWriter, r *http.Request, params ListFactsParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// AddFact Add a fact
+// (POST /v1/knowledge/facts)
+func (_ Unimplemented) AddFact(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// DeleteFact Remove a fact that you added
+// (DELETE /v1/knowledge/facts/{fact_id})
+func (_ Unimplemented) DeleteFact(w http.ResponseWriter, r *http.Request, factId ID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// GetFact Read a fact that you added
+// (GET /v1/knowledge/facts/{fact_id})
+func (_ Unimplemented) GetFact(w http.ResponseWriter, r *http.Request, factId ID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// FindPath Find a shortest path between two terms
+// (GET /v1/knowledge/paths)
+func (_ Unimplemented) FindPath(w http.ResponseWriter, r *http.Request, params FindPathParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// FindTerms Find terms by name
+// (GET /v1/knowledge/terms)
+func (_ Unimplemented) FindTerms(w http.ResponseWriter, r *http.Request, params FindTermsParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// GetTerm Read a term
+// (GET /v1/knowledge/terms/{term_id})
+func (_ Unimplemented) GetTerm(w http.ResponseWriter, r *http.Request, termId TermID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// GetAncestors Read what a term is a kind of
+// (GET /v1/knowledge/terms/{term_id}/ancestors)
+func (_ Unimplemented) GetAncestors(w http.ResponseWriter, r *http.Request, termId TermID, params GetAncestorsParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// GetDescendants Read the kinds of a term
+// (GET /v1/knowledge/terms/{term_id}/descendants)
+func (_ Unimplemented) GetDescendants(w http.ResponseWriter, r *http.Request, termId TermID, params GetDescendantsParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// GetNeighbours Read the terms around a term
+// (GET /v1/knowledge/terms/{term_id}/neighbours)
+func (_ Unimplemented) GetNeighbours(w http.ResponseWriter, r *http.Request, termId TermID, params GetNeighboursParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ListGraphVersions List the versions of your graph that are kept, newest first
+// (GET /v1/knowledge/versions)
+func (_ Unimplemented) ListGraphVersions(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -1876,6 +2347,506 @@ func (siw *ServerInterfaceWrapper) CreateEmbeddings(w http.ResponseWriter, r *ht
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.CreateEmbeddings(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ListFacts operation middleware
+func (siw *ServerInterfaceWrapper) ListFacts(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListFactsParams
+
+	// ------------- Optional query parameter "version" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "version", r.URL.Query(), &params.Version, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "version"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "version", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "after" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "after", r.URL.Query(), &params.After, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "after"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "after", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", r.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "limit"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "limit", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListFacts(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// AddFact operation middleware
+func (siw *ServerInterfaceWrapper) AddFact(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.AddFact(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// DeleteFact operation middleware
+func (siw *ServerInterfaceWrapper) DeleteFact(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "fact_id" -------------
+	var factId ID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "fact_id", chi.URLParam(r, "fact_id"), &factId, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "fact_id", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.DeleteFact(w, r, factId)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetFact operation middleware
+func (siw *ServerInterfaceWrapper) GetFact(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "fact_id" -------------
+	var factId ID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "fact_id", chi.URLParam(r, "fact_id"), &factId, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "fact_id", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetFact(w, r, factId)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// FindPath operation middleware
+func (siw *ServerInterfaceWrapper) FindPath(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params FindPathParams
+
+	// ------------- Required query parameter "from" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "from", r.URL.Query(), &params.From, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "from"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "from", Err: err})
+		}
+		return
+	}
+
+	// ------------- Required query parameter "to" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "to", r.URL.Query(), &params.To, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "to"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "to", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "depth" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "depth", r.URL.Query(), &params.Depth, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "depth"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "depth", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "version" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "version", r.URL.Query(), &params.Version, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "version"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "version", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.FindPath(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// FindTerms operation middleware
+func (siw *ServerInterfaceWrapper) FindTerms(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params FindTermsParams
+
+	// ------------- Required query parameter "q" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "q", r.URL.Query(), &params.Q, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "q"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "q", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", r.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "limit"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "limit", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.FindTerms(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetTerm operation middleware
+func (siw *ServerInterfaceWrapper) GetTerm(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "term_id" -------------
+	var termId TermID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "term_id", chi.URLParam(r, "term_id"), &termId, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "term_id", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetTerm(w, r, termId)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetAncestors operation middleware
+func (siw *ServerInterfaceWrapper) GetAncestors(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "term_id" -------------
+	var termId TermID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "term_id", chi.URLParam(r, "term_id"), &termId, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "term_id", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetAncestorsParams
+
+	// ------------- Optional query parameter "depth" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "depth", r.URL.Query(), &params.Depth, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "depth"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "depth", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", r.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "limit"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "limit", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "version" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "version", r.URL.Query(), &params.Version, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "version"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "version", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetAncestors(w, r, termId, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetDescendants operation middleware
+func (siw *ServerInterfaceWrapper) GetDescendants(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "term_id" -------------
+	var termId TermID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "term_id", chi.URLParam(r, "term_id"), &termId, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "term_id", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetDescendantsParams
+
+	// ------------- Optional query parameter "depth" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "depth", r.URL.Query(), &params.Depth, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "depth"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "depth", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", r.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "limit"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "limit", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "version" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "version", r.URL.Query(), &params.Version, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "version"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "version", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetDescendants(w, r, termId, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetNeighbours operation middleware
+func (siw *ServerInterfaceWrapper) GetNeighbours(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "term_id" -------------
+	var termId TermID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "term_id", chi.URLParam(r, "term_id"), &termId, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "term_id", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetNeighboursParams
+
+	// ------------- Optional query parameter "relation" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "relation", r.URL.Query(), &params.Relation, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "relation"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "relation", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "depth" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "depth", r.URL.Query(), &params.Depth, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "depth"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "depth", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", r.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "limit"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "limit", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "version" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "version", r.URL.Query(), &params.Version, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "version"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "version", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetNeighbours(w, r, termId, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ListGraphVersions operation middleware
+func (siw *ServerInterfaceWrapper) ListGraphVersions(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListGraphVersions(w, r)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -2613,6 +3584,39 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 		r.Post(options.BaseURL+"/v1/models/{model}/versions/{version}/unload", wrapper.UnloadModelVersion)
 	})
 	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/v1/knowledge/terms", wrapper.FindTerms)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/v1/knowledge/terms/{term_id}", wrapper.GetTerm)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/v1/knowledge/terms/{term_id}/neighbours", wrapper.GetNeighbours)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/v1/knowledge/terms/{term_id}/ancestors", wrapper.GetAncestors)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/v1/knowledge/terms/{term_id}/descendants", wrapper.GetDescendants)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/v1/knowledge/paths", wrapper.FindPath)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/v1/knowledge/facts", wrapper.ListFacts)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/v1/knowledge/facts", wrapper.AddFact)
+	})
+	r.Group(func(r chi.Router) {
+		r.Delete(options.BaseURL+"/v1/knowledge/facts/{fact_id}", wrapper.DeleteFact)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/v1/knowledge/facts/{fact_id}", wrapper.GetFact)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/v1/knowledge/versions", wrapper.ListGraphVersions)
+	})
+	r.Group(func(r chi.Router) {
 		r.Get(options.BaseURL+"/v1/limits", wrapper.GetLimits)
 	})
 	r.Group(func(r chi.Router) {
@@ -2905,6 +3909,497 @@ type CreateEmbeddingsdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response CreateEmbeddingsdefaultApplicationProblemPlusJSONResponse) VisitCreateEmbeddingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListFactsRequestObject struct {
+	Params ListFactsParams
+}
+
+type ListFactsResponseObject interface {
+	VisitListFactsResponse(w http.ResponseWriter) error
+}
+
+type ListFacts200JSONResponse KnowledgeFactList
+
+func (response ListFacts200JSONResponse) VisitListFactsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListFactsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ListFactsdefaultApplicationProblemPlusJSONResponse) VisitListFactsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AddFactRequestObject struct {
+	Body *AddFactJSONRequestBody
+}
+
+type AddFactResponseObject interface {
+	VisitAddFactResponse(w http.ResponseWriter) error
+}
+
+type AddFact200JSONResponse KnowledgeAddedFact
+
+func (response AddFact200JSONResponse) VisitAddFactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AddFact201ResponseHeaders struct {
+	Location string
+}
+
+type AddFact201JSONResponse struct {
+	Body    KnowledgeAddedFact
+	Headers AddFact201ResponseHeaders
+}
+
+func (response AddFact201JSONResponse) VisitAddFactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Location", fmt.Sprint(response.Headers.Location))
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AddFactdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response AddFactdefaultApplicationProblemPlusJSONResponse) VisitAddFactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteFactRequestObject struct {
+	FactId ID `json:"fact_id"`
+}
+
+type DeleteFactResponseObject interface {
+	VisitDeleteFactResponse(w http.ResponseWriter) error
+}
+
+type DeleteFact204Response struct {
+}
+
+func (response DeleteFact204Response) VisitDeleteFactResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteFactdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response DeleteFactdefaultApplicationProblemPlusJSONResponse) VisitDeleteFactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetFactRequestObject struct {
+	FactId ID `json:"fact_id"`
+}
+
+type GetFactResponseObject interface {
+	VisitGetFactResponse(w http.ResponseWriter) error
+}
+
+type GetFact200JSONResponse KnowledgeFact
+
+func (response GetFact200JSONResponse) VisitGetFactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetFactdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response GetFactdefaultApplicationProblemPlusJSONResponse) VisitGetFactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FindPathRequestObject struct {
+	Params FindPathParams
+}
+
+type FindPathResponseObject interface {
+	VisitFindPathResponse(w http.ResponseWriter) error
+}
+
+type FindPath200JSONResponse KnowledgePath
+
+func (response FindPath200JSONResponse) VisitFindPathResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FindPathdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response FindPathdefaultApplicationProblemPlusJSONResponse) VisitFindPathResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FindTermsRequestObject struct {
+	Params FindTermsParams
+}
+
+type FindTermsResponseObject interface {
+	VisitFindTermsResponse(w http.ResponseWriter) error
+}
+
+type FindTerms200JSONResponse KnowledgeTermList
+
+func (response FindTerms200JSONResponse) VisitFindTermsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FindTermsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response FindTermsdefaultApplicationProblemPlusJSONResponse) VisitFindTermsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetTermRequestObject struct {
+	TermId TermID `json:"term_id"`
+}
+
+type GetTermResponseObject interface {
+	VisitGetTermResponse(w http.ResponseWriter) error
+}
+
+type GetTerm200JSONResponse KnowledgeTerm
+
+func (response GetTerm200JSONResponse) VisitGetTermResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetTermdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response GetTermdefaultApplicationProblemPlusJSONResponse) VisitGetTermResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetAncestorsRequestObject struct {
+	TermId TermID `json:"term_id"`
+	Params GetAncestorsParams
+}
+
+type GetAncestorsResponseObject interface {
+	VisitGetAncestorsResponse(w http.ResponseWriter) error
+}
+
+type GetAncestors200JSONResponse KnowledgeSubgraph
+
+func (response GetAncestors200JSONResponse) VisitGetAncestorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetAncestorsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response GetAncestorsdefaultApplicationProblemPlusJSONResponse) VisitGetAncestorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDescendantsRequestObject struct {
+	TermId TermID `json:"term_id"`
+	Params GetDescendantsParams
+}
+
+type GetDescendantsResponseObject interface {
+	VisitGetDescendantsResponse(w http.ResponseWriter) error
+}
+
+type GetDescendants200JSONResponse KnowledgeSubgraph
+
+func (response GetDescendants200JSONResponse) VisitGetDescendantsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDescendantsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response GetDescendantsdefaultApplicationProblemPlusJSONResponse) VisitGetDescendantsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetNeighboursRequestObject struct {
+	TermId TermID `json:"term_id"`
+	Params GetNeighboursParams
+}
+
+type GetNeighboursResponseObject interface {
+	VisitGetNeighboursResponse(w http.ResponseWriter) error
+}
+
+type GetNeighbours200JSONResponse KnowledgeSubgraph
+
+func (response GetNeighbours200JSONResponse) VisitGetNeighboursResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetNeighboursdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response GetNeighboursdefaultApplicationProblemPlusJSONResponse) VisitGetNeighboursResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListGraphVersionsRequestObject struct {
+}
+
+type ListGraphVersionsResponseObject interface {
+	VisitListGraphVersionsResponse(w http.ResponseWriter) error
+}
+
+type ListGraphVersions200JSONResponse KnowledgeVersionList
+
+func (response ListGraphVersions200JSONResponse) VisitListGraphVersionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListGraphVersionsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ListGraphVersionsdefaultApplicationProblemPlusJSONResponse) VisitListGraphVersionsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -3824,6 +5319,39 @@ type StrictServerInterface interface {
 	// CreateEmbeddings Embed texts, images and sounds
 	// (POST /v1/embeddings)
 	CreateEmbeddings(ctx context.Context, request CreateEmbeddingsRequestObject) (CreateEmbeddingsResponseObject, error)
+	// ListFacts List the facts that you added, oldest first
+	// (GET /v1/knowledge/facts)
+	ListFacts(ctx context.Context, request ListFactsRequestObject) (ListFactsResponseObject, error)
+	// AddFact Add a fact
+	// (POST /v1/knowledge/facts)
+	AddFact(ctx context.Context, request AddFactRequestObject) (AddFactResponseObject, error)
+	// DeleteFact Remove a fact that you added
+	// (DELETE /v1/knowledge/facts/{fact_id})
+	DeleteFact(ctx context.Context, request DeleteFactRequestObject) (DeleteFactResponseObject, error)
+	// GetFact Read a fact that you added
+	// (GET /v1/knowledge/facts/{fact_id})
+	GetFact(ctx context.Context, request GetFactRequestObject) (GetFactResponseObject, error)
+	// FindPath Find a shortest path between two terms
+	// (GET /v1/knowledge/paths)
+	FindPath(ctx context.Context, request FindPathRequestObject) (FindPathResponseObject, error)
+	// FindTerms Find terms by name
+	// (GET /v1/knowledge/terms)
+	FindTerms(ctx context.Context, request FindTermsRequestObject) (FindTermsResponseObject, error)
+	// GetTerm Read a term
+	// (GET /v1/knowledge/terms/{term_id})
+	GetTerm(ctx context.Context, request GetTermRequestObject) (GetTermResponseObject, error)
+	// GetAncestors Read what a term is a kind of
+	// (GET /v1/knowledge/terms/{term_id}/ancestors)
+	GetAncestors(ctx context.Context, request GetAncestorsRequestObject) (GetAncestorsResponseObject, error)
+	// GetDescendants Read the kinds of a term
+	// (GET /v1/knowledge/terms/{term_id}/descendants)
+	GetDescendants(ctx context.Context, request GetDescendantsRequestObject) (GetDescendantsResponseObject, error)
+	// GetNeighbours Read the terms around a term
+	// (GET /v1/knowledge/terms/{term_id}/neighbours)
+	GetNeighbours(ctx context.Context, request GetNeighboursRequestObject) (GetNeighboursResponseObject, error)
+	// ListGraphVersions List the versions of your graph that are kept, newest first
+	// (GET /v1/knowledge/versions)
+	ListGraphVersions(ctx context.Context, request ListGraphVersionsRequestObject) (ListGraphVersionsResponseObject, error)
 	// GetLimits Read every limit
 	// (GET /v1/limits)
 	GetLimits(ctx context.Context, request GetLimitsRequestObject) (GetLimitsResponseObject, error)
@@ -4069,6 +5597,298 @@ func (sh *strictHandler) CreateEmbeddings(w http.ResponseWriter, r *http.Request
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(CreateEmbeddingsResponseObject); ok {
 		if err := validResponse.VisitCreateEmbeddingsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListFacts operation middleware
+func (sh *strictHandler) ListFacts(w http.ResponseWriter, r *http.Request, params ListFactsParams) {
+	var request ListFactsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListFacts(ctx, request.(ListFactsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListFacts")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListFactsResponseObject); ok {
+		if err := validResponse.VisitListFactsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// AddFact operation middleware
+func (sh *strictHandler) AddFact(w http.ResponseWriter, r *http.Request) {
+	var request AddFactRequestObject
+
+	var body AddFactJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.AddFact(ctx, request.(AddFactRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "AddFact")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(AddFactResponseObject); ok {
+		if err := validResponse.VisitAddFactResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// DeleteFact operation middleware
+func (sh *strictHandler) DeleteFact(w http.ResponseWriter, r *http.Request, factId ID) {
+	var request DeleteFactRequestObject
+
+	request.FactId = factId
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteFact(ctx, request.(DeleteFactRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteFact")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(DeleteFactResponseObject); ok {
+		if err := validResponse.VisitDeleteFactResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetFact operation middleware
+func (sh *strictHandler) GetFact(w http.ResponseWriter, r *http.Request, factId ID) {
+	var request GetFactRequestObject
+
+	request.FactId = factId
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetFact(ctx, request.(GetFactRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetFact")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetFactResponseObject); ok {
+		if err := validResponse.VisitGetFactResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// FindPath operation middleware
+func (sh *strictHandler) FindPath(w http.ResponseWriter, r *http.Request, params FindPathParams) {
+	var request FindPathRequestObject
+
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.FindPath(ctx, request.(FindPathRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "FindPath")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(FindPathResponseObject); ok {
+		if err := validResponse.VisitFindPathResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// FindTerms operation middleware
+func (sh *strictHandler) FindTerms(w http.ResponseWriter, r *http.Request, params FindTermsParams) {
+	var request FindTermsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.FindTerms(ctx, request.(FindTermsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "FindTerms")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(FindTermsResponseObject); ok {
+		if err := validResponse.VisitFindTermsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetTerm operation middleware
+func (sh *strictHandler) GetTerm(w http.ResponseWriter, r *http.Request, termId TermID) {
+	var request GetTermRequestObject
+
+	request.TermId = termId
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetTerm(ctx, request.(GetTermRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetTerm")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetTermResponseObject); ok {
+		if err := validResponse.VisitGetTermResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetAncestors operation middleware
+func (sh *strictHandler) GetAncestors(w http.ResponseWriter, r *http.Request, termId TermID, params GetAncestorsParams) {
+	var request GetAncestorsRequestObject
+
+	request.TermId = termId
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetAncestors(ctx, request.(GetAncestorsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetAncestors")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetAncestorsResponseObject); ok {
+		if err := validResponse.VisitGetAncestorsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetDescendants operation middleware
+func (sh *strictHandler) GetDescendants(w http.ResponseWriter, r *http.Request, termId TermID, params GetDescendantsParams) {
+	var request GetDescendantsRequestObject
+
+	request.TermId = termId
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetDescendants(ctx, request.(GetDescendantsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetDescendants")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetDescendantsResponseObject); ok {
+		if err := validResponse.VisitGetDescendantsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetNeighbours operation middleware
+func (sh *strictHandler) GetNeighbours(w http.ResponseWriter, r *http.Request, termId TermID, params GetNeighboursParams) {
+	var request GetNeighboursRequestObject
+
+	request.TermId = termId
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetNeighbours(ctx, request.(GetNeighboursRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetNeighbours")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetNeighboursResponseObject); ok {
+		if err := validResponse.VisitGetNeighboursResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListGraphVersions operation middleware
+func (sh *strictHandler) ListGraphVersions(w http.ResponseWriter, r *http.Request) {
+	var request ListGraphVersionsRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListGraphVersions(ctx, request.(ListGraphVersionsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListGraphVersions")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListGraphVersionsResponseObject); ok {
+		if err := validResponse.VisitListGraphVersionsResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

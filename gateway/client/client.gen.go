@@ -135,6 +135,90 @@ func (e HealthStatus) Valid() bool {
 	}
 }
 
+// Defines values for KnowledgeFactLayer.
+const (
+	Dynamic KnowledgeFactLayer = "dynamic"
+	Static  KnowledgeFactLayer = "static"
+)
+
+// Valid indicates whether the value is a known member of the KnowledgeFactLayer enum.
+func (e KnowledgeFactLayer) Valid() bool {
+	switch e {
+	case Dynamic:
+		return true
+	case Static:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for KnowledgeFactRequestOnConflict.
+const (
+	RebuildGraph   KnowledgeFactRequestOnConflict = "rebuild"
+	RefuseConflict KnowledgeFactRequestOnConflict = "refuse"
+)
+
+// Valid indicates whether the value is a known member of the KnowledgeFactRequestOnConflict enum.
+func (e KnowledgeFactRequestOnConflict) Valid() bool {
+	switch e {
+	case RebuildGraph:
+		return true
+	case RefuseConflict:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for KnowledgeRelation.
+const (
+	DisjointWith KnowledgeRelation = "disjoint_with"
+	IsA          KnowledgeRelation = "is_a"
+	MayCause     KnowledgeRelation = "may_cause"
+	RulesOut     KnowledgeRelation = "rules_out"
+	SameAs       KnowledgeRelation = "same_as"
+	Suggests     KnowledgeRelation = "suggests"
+)
+
+// Valid indicates whether the value is a known member of the KnowledgeRelation enum.
+func (e KnowledgeRelation) Valid() bool {
+	switch e {
+	case DisjointWith:
+		return true
+	case IsA:
+		return true
+	case MayCause:
+		return true
+	case RulesOut:
+		return true
+	case SameAs:
+		return true
+	case Suggests:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for KnowledgeTermKind.
+const (
+	KnowledgeTermKindDisease KnowledgeTermKind = "disease"
+	KnowledgeTermKindFinding KnowledgeTermKind = "finding"
+)
+
+// Valid indicates whether the value is a known member of the KnowledgeTermKind enum.
+func (e KnowledgeTermKind) Valid() bool {
+	switch e {
+	case KnowledgeTermKindDisease:
+		return true
+	case KnowledgeTermKindFinding:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for MaskStructure.
 const (
 	Consolidation MaskStructure = "consolidation"
@@ -715,6 +799,197 @@ type HealthStatus string
 // ID Example: 0198c0de-0000-7000-8000-000000000000
 type ID = string
 
+// KnowledgeAddedFact defines model for KnowledgeAddedFact.
+type KnowledgeAddedFact struct {
+	Fact KnowledgeFact `json:"fact"`
+
+	// Removed Facts of the version before that were in the way
+	Removed []KnowledgeFact `json:"removed"`
+
+	// Version The version that holds it
+	Version int `json:"version"`
+}
+
+// KnowledgeFact defines model for KnowledgeFact.
+type KnowledgeFact struct {
+	CreatedAt *time.Time `json:"created_at,omitempty"`
+
+	// Id Example: 0198c0de-0000-7000-8000-000000000000
+	Id      *ID                `json:"id,omitempty"`
+	Layer   KnowledgeFactLayer `json:"layer"`
+	Negated bool               `json:"negated"`
+
+	// Object A term of the Disease Ontology (DOID), or a finding
+	//
+	// Example: DOID:552
+	Object     KnowledgeTermID      `json:"object"`
+	Provenance *KnowledgeProvenance `json:"provenance,omitempty"`
+
+	// Relation `is_a` and `disjoint_with` join two diseases or two findings, `same_as`, `suggests` and `rules_out` a finding and a disease, `may_cause` a disease and either.
+	Relation KnowledgeRelation `json:"relation"`
+
+	// Seq Of the dynamic layer: its number in its version, from 1
+	Seq *int `json:"seq,omitempty"`
+
+	// Source Of the static layer: the collection that it comes from
+	Source *string `json:"source,omitempty"`
+
+	// Subject A term of the Disease Ontology (DOID), or a finding
+	//
+	// Example: DOID:552
+	Subject KnowledgeTermID `json:"subject"`
+}
+
+// KnowledgeFactLayer defines model for KnowledgeFact.Layer.
+type KnowledgeFactLayer string
+
+// KnowledgeFactList defines model for KnowledgeFactList.
+type KnowledgeFactList struct {
+	Facts []KnowledgeFact `json:"facts"`
+
+	// NextAfter `after` of the next page, if there is one
+	NextAfter *int `json:"next_after,omitempty"`
+	Version   int  `json:"version"`
+}
+
+// KnowledgeFactRequest defines model for KnowledgeFactRequest.
+type KnowledgeFactRequest struct {
+	// Negated States that this is not so
+	Negated *bool `json:"negated,omitempty"`
+
+	// Object A term of the Disease Ontology (DOID), or a finding
+	//
+	// Example: DOID:552
+	Object     KnowledgeTermID                 `json:"object"`
+	OnConflict *KnowledgeFactRequestOnConflict `json:"on_conflict,omitempty"`
+	Provenance KnowledgeProvenance             `json:"provenance"`
+
+	// Relation `is_a` and `disjoint_with` join two diseases or two findings, `same_as`, `suggests` and `rules_out` a finding and a disease, `may_cause` a disease and either.
+	Relation KnowledgeRelation `json:"relation"`
+
+	// Subject A term of the Disease Ontology (DOID), or a finding
+	//
+	// Example: DOID:552
+	Subject KnowledgeTermID `json:"subject"`
+}
+
+// KnowledgeFactRequestOnConflict defines model for KnowledgeFactRequest.OnConflict.
+type KnowledgeFactRequestOnConflict string
+
+// KnowledgePath defines model for KnowledgePath.
+type KnowledgePath struct {
+	// Complete False if the search was given up at its bound, so that a path may exist though none was found
+	Complete bool `json:"complete"`
+
+	// Facts What joins them, in order
+	Facts   []KnowledgeFact `json:"facts"`
+	Found   bool            `json:"found"`
+	Release string          `json:"release"`
+
+	// Terms From the first to the last
+	Terms   []KnowledgeTerm `json:"terms"`
+	Version int             `json:"version"`
+}
+
+// KnowledgeProvenance defines model for KnowledgeProvenance.
+type KnowledgeProvenance struct {
+	// Confidence How sure the source is
+	Confidence float64 `json:"confidence"`
+
+	// Reference Where it can be read
+	Reference *string `json:"reference,omitempty"`
+
+	// Source Who or what says so
+	Source string `json:"source"`
+}
+
+// KnowledgeReachedTerm defines model for KnowledgeReachedTerm.
+type KnowledgeReachedTerm struct {
+	// Depth Edges from where the search began
+	Depth int           `json:"depth"`
+	Term  KnowledgeTerm `json:"term"`
+}
+
+// KnowledgeRelation `is_a` and `disjoint_with` join two diseases or two findings, `same_as`, `suggests` and `rules_out` a finding and a disease, `may_cause` a disease and either.
+type KnowledgeRelation string
+
+// KnowledgeSubgraph defines model for KnowledgeSubgraph.
+type KnowledgeSubgraph struct {
+	// Facts What joins these terms, of both layers; a negated fact is listed but not followed
+	Facts []KnowledgeFact `json:"facts"`
+
+	// Release The digest of its static layer
+	Release string `json:"release"`
+
+	// Terms The nearest first
+	Terms []KnowledgeReachedTerm `json:"terms"`
+
+	// Truncated There are more terms within this depth
+	Truncated bool `json:"truncated"`
+
+	// Version The version of the graph
+	Version int `json:"version"`
+}
+
+// KnowledgeTerm defines model for KnowledgeTerm.
+type KnowledgeTerm struct {
+	Definition *string `json:"definition,omitempty"`
+
+	// Id A term of the Disease Ontology (DOID), or a finding
+	//
+	// Example: DOID:552
+	Id   KnowledgeTermID   `json:"id"`
+	Kind KnowledgeTermKind `json:"kind"`
+	Name string            `json:"name"`
+
+	// Phrases Words by which reports mention it, of which some are beginnings only
+	Phrases []string `json:"phrases"`
+
+	// Source The collection that it comes from
+	Source   string   `json:"source"`
+	Synonyms []string `json:"synonyms"`
+}
+
+// KnowledgeTermKind defines model for KnowledgeTerm.Kind.
+type KnowledgeTermKind string
+
+// KnowledgeTermID A term of the Disease Ontology (DOID), or a finding
+//
+// Example: DOID:552
+type KnowledgeTermID = string
+
+// KnowledgeTermList defines model for KnowledgeTermList.
+type KnowledgeTermList struct {
+	Terms []KnowledgeTerm `json:"terms"`
+}
+
+// KnowledgeVersion defines model for KnowledgeVersion.
+type KnowledgeVersion struct {
+	CreatedAt *time.Time `json:"created_at,omitempty"`
+	Current   bool       `json:"current"`
+
+	// Facts How many facts were added
+	Facts int `json:"facts"`
+
+	// Reason Why it was built
+	Reason string `json:"reason"`
+
+	// Release The digest of the static layer below it
+	Release string `json:"release"`
+
+	// Removed The first 100 of them
+	Removed []KnowledgeFact `json:"removed"`
+
+	// RemovedCount How many facts of the version before it does not have
+	RemovedCount int `json:"removed_count"`
+	Version      int `json:"version"`
+}
+
+// KnowledgeVersionList defines model for KnowledgeVersionList.
+type KnowledgeVersionList struct {
+	Versions []KnowledgeVersion `json:"versions"`
+}
+
 // Limits defines model for Limits.
 type Limits struct {
 	// AudioBytes One sound
@@ -749,6 +1024,21 @@ type Limits struct {
 
 	// JsonDepth Nesting of a JSON body
 	JsonDepth int `json:"json_depth"`
+
+	// KnowledgeDepth Edges from a term of the knowledge graph to those around it
+	KnowledgeDepth int `json:"knowledge_depth"`
+
+	// KnowledgeFacts Facts that you add
+	KnowledgeFacts int `json:"knowledge_facts"`
+
+	// KnowledgePathDepth Edges of a path
+	KnowledgePathDepth int `json:"knowledge_path_depth"`
+
+	// KnowledgeTerms Terms of one answer
+	KnowledgeTerms int `json:"knowledge_terms"`
+
+	// KnowledgeVersions Versions of your graph that are kept
+	KnowledgeVersions int `json:"knowledge_versions"`
 
 	// MetadataBytes The metadata of a study
 	MetadataBytes int64 `json:"metadata_bytes"`
@@ -1252,6 +1542,9 @@ type Cursor = ID
 // FrameList Example: 1
 type FrameList = string
 
+// GraphVersion defines model for GraphVersion.
+type GraphVersion = int
+
 // InstanceUID Example: 2.25.193210346543210987654321098765432109876
 type InstanceUID = UID
 
@@ -1269,6 +1562,82 @@ type StudyID = ID
 
 // StudyUID Example: 2.25.193210346543210987654321098765432109876
 type StudyUID = UID
+
+// TermID A term of the Disease Ontology (DOID), or a finding
+//
+// Example: DOID:552
+type TermID = KnowledgeTermID
+
+// ListFactsParams defines parameters for ListFacts.
+type ListFactsParams struct {
+	// Version A version of the graph that is kept; without it, the current one
+	Version *GraphVersion `form:"version,omitempty" json:"version,omitempty"`
+
+	// After The `seq` of the last fact of the page before
+	After *int `form:"after,omitempty" json:"after,omitempty"`
+
+	// Limit How many items at most
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
+// FindPathParams defines parameters for FindPath.
+type FindPathParams struct {
+	From KnowledgeTermID `form:"from" json:"from"`
+	To   KnowledgeTermID `form:"to" json:"to"`
+
+	// Depth How many edges at most
+	Depth *int `form:"depth,omitempty" json:"depth,omitempty"`
+
+	// Version A version of the graph that is kept; without it, the current one
+	Version *GraphVersion `form:"version,omitempty" json:"version,omitempty"`
+}
+
+// FindTermsParams defines parameters for FindTerms.
+type FindTermsParams struct {
+	Q string `form:"q" json:"q"`
+
+	// Limit How many terms at most
+	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
+// GetAncestorsParams defines parameters for GetAncestors.
+type GetAncestorsParams struct {
+	// Depth How many edges from the term at most
+	Depth *int `form:"depth,omitempty" json:"depth,omitempty"`
+
+	// Limit How many terms at most, the nearest first
+	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Version A version of the graph that is kept; without it, the current one
+	Version *GraphVersion `form:"version,omitempty" json:"version,omitempty"`
+}
+
+// GetDescendantsParams defines parameters for GetDescendants.
+type GetDescendantsParams struct {
+	// Depth How many edges from the term at most
+	Depth *int `form:"depth,omitempty" json:"depth,omitempty"`
+
+	// Limit How many terms at most, the nearest first
+	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Version A version of the graph that is kept; without it, the current one
+	Version *GraphVersion `form:"version,omitempty" json:"version,omitempty"`
+}
+
+// GetNeighboursParams defines parameters for GetNeighbours.
+type GetNeighboursParams struct {
+	// Relation The relation to follow; without it, all
+	Relation *KnowledgeRelation `form:"relation,omitempty" json:"relation,omitempty"`
+
+	// Depth How many edges from the term at most
+	Depth *int `form:"depth,omitempty" json:"depth,omitempty"`
+
+	// Limit How many terms at most, the nearest first
+	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Version A version of the graph that is kept; without it, the current one
+	Version *GraphVersion `form:"version,omitempty" json:"version,omitempty"`
+}
 
 // CreateModelMultipartBody defines parameters for CreateModel.
 type CreateModelMultipartBody struct {
@@ -1347,6 +1716,9 @@ type VqaMultipartBody struct {
 
 // CreateEmbeddingsJSONRequestBody defines body for CreateEmbeddings for application/json ContentType.
 type CreateEmbeddingsJSONRequestBody = EmbeddingRequest
+
+// AddFactJSONRequestBody defines body for AddFact for application/json ContentType.
+type AddFactJSONRequestBody = KnowledgeFactRequest
 
 // CreateModelMultipartRequestBody defines body for CreateModel for multipart/form-data ContentType.
 type CreateModelMultipartRequestBody CreateModelMultipartBody
@@ -1668,6 +2040,95 @@ type ClientInterface interface {
 	// Corresponds with POST /v1/embeddings (the `CreateEmbeddings` operationId).
 	CreateEmbeddings(ctx context.Context, body CreateEmbeddingsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ListFacts List the facts that you added, oldest first
+	//
+	// Corresponds with GET /v1/knowledge/facts (the `ListFacts` operationId).
+	ListFacts(ctx context.Context, params *ListFactsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// AddFactWithBody Add a fact
+	//
+	// The fact is verified: both terms exist and are of kinds that the relation joins, is_a edges stay without a
+	// circle, and nothing that is known, or follows from what is known, contradicts it. A contradiction is a 409 whose
+	// `value` names the fact in the way. With `on_conflict: rebuild` a new version of the graph is built without the
+	// facts in the way, if all of them were added, and takes the place of the old one; what the static layer says is
+	// never given up. Only you see facts that you add.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/knowledge/facts (the `AddFact` operationId).
+	AddFactWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// AddFact Add a fact
+	//
+	// The fact is verified: both terms exist and are of kinds that the relation joins, is_a edges stay without a
+	// circle, and nothing that is known, or follows from what is known, contradicts it. A contradiction is a 409 whose
+	// `value` names the fact in the way. With `on_conflict: rebuild` a new version of the graph is built without the
+	// facts in the way, if all of them were added, and takes the place of the old one; what the static layer says is
+	// never given up. Only you see facts that you add.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/knowledge/facts (the `AddFact` operationId).
+	AddFact(ctx context.Context, body AddFactJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteFact Remove a fact that you added
+	//
+	// Builds a new version of the graph without it. Versions that are kept still have it.
+	//
+	// Corresponds with DELETE /v1/knowledge/facts/{fact_id} (the `DeleteFact` operationId).
+	DeleteFact(ctx context.Context, factId ID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetFact Read a fact that you added
+	//
+	// Corresponds with GET /v1/knowledge/facts/{fact_id} (the `GetFact` operationId).
+	GetFact(ctx context.Context, factId ID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// FindPath Find a shortest path between two terms
+	//
+	// Along edges of any relation and in either direction.
+	//
+	// Corresponds with GET /v1/knowledge/paths (the `FindPath` operationId).
+	FindPath(ctx context.Context, params *FindPathParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// FindTerms Find terms by name
+	//
+	// Terms with a name, a synonym or a phrase of reports that begins with `q`, in capitals or not; whole names come
+	// first. The knowledge graph is for research; nobody has reviewed it for medical use.
+	//
+	// Corresponds with GET /v1/knowledge/terms (the `FindTerms` operationId).
+	FindTerms(ctx context.Context, params *FindTermsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetTerm Read a term
+	//
+	// Corresponds with GET /v1/knowledge/terms/{term_id} (the `GetTerm` operationId).
+	GetTerm(ctx context.Context, termId TermID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetAncestors Read what a term is a kind of
+	//
+	// Follows is_a edges up, in both layers.
+	//
+	// Corresponds with GET /v1/knowledge/terms/{term_id}/ancestors (the `GetAncestors` operationId).
+	GetAncestors(ctx context.Context, termId TermID, params *GetAncestorsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetDescendants Read the kinds of a term
+	//
+	// Follows is_a edges down, in both layers.
+	//
+	// Corresponds with GET /v1/knowledge/terms/{term_id}/descendants (the `GetDescendants` operationId).
+	GetDescendants(ctx context.Context, termId TermID, params *GetDescendantsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetNeighbours Read the terms around a term
+	//
+	// Follows edges of every relation, or of one, in both directions, in both layers.
+	//
+	// Corresponds with GET /v1/knowledge/terms/{term_id}/neighbours (the `GetNeighbours` operationId).
+	GetNeighbours(ctx context.Context, termId TermID, params *GetNeighboursParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListGraphVersions List the versions of your graph that are kept, newest first
+	//
+	// Corresponds with GET /v1/knowledge/versions (the `ListGraphVersions` operationId).
+	ListGraphVersions(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// GetLimits Read every limit
 	//
 	// Corresponds with GET /v1/limits (the `GetLimits` operationId).
@@ -1942,6 +2403,215 @@ func (c *Client) CreateEmbeddingsWithBody(ctx context.Context, contentType strin
 // Corresponds with POST /v1/embeddings (the `CreateEmbeddings` operationId).
 func (c *Client) CreateEmbeddings(ctx context.Context, body CreateEmbeddingsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewCreateEmbeddingsRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListFacts List the facts that you added, oldest first
+//
+// Corresponds with GET /v1/knowledge/facts (the `ListFacts` operationId).
+func (c *Client) ListFacts(ctx context.Context, params *ListFactsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListFactsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// AddFactWithBody Add a fact
+//
+// The fact is verified: both terms exist and are of kinds that the relation joins, is_a edges stay without a
+// circle, and nothing that is known, or follows from what is known, contradicts it. A contradiction is a 409 whose
+// `value` names the fact in the way. With `on_conflict: rebuild` a new version of the graph is built without the
+// facts in the way, if all of them were added, and takes the place of the old one; what the static layer says is
+// never given up. Only you see facts that you add.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/knowledge/facts (the `AddFact` operationId).
+func (c *Client) AddFactWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAddFactRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// AddFact Add a fact
+//
+// The fact is verified: both terms exist and are of kinds that the relation joins, is_a edges stay without a
+// circle, and nothing that is known, or follows from what is known, contradicts it. A contradiction is a 409 whose
+// `value` names the fact in the way. With `on_conflict: rebuild` a new version of the graph is built without the
+// facts in the way, if all of them were added, and takes the place of the old one; what the static layer says is
+// never given up. Only you see facts that you add.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/knowledge/facts (the `AddFact` operationId).
+func (c *Client) AddFact(ctx context.Context, body AddFactJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAddFactRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteFact Remove a fact that you added
+//
+// Builds a new version of the graph without it. Versions that are kept still have it.
+//
+// Corresponds with DELETE /v1/knowledge/facts/{fact_id} (the `DeleteFact` operationId).
+func (c *Client) DeleteFact(ctx context.Context, factId ID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteFactRequest(c.Server, factId)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetFact Read a fact that you added
+//
+// Corresponds with GET /v1/knowledge/facts/{fact_id} (the `GetFact` operationId).
+func (c *Client) GetFact(ctx context.Context, factId ID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetFactRequest(c.Server, factId)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// FindPath Find a shortest path between two terms
+//
+// Along edges of any relation and in either direction.
+//
+// Corresponds with GET /v1/knowledge/paths (the `FindPath` operationId).
+func (c *Client) FindPath(ctx context.Context, params *FindPathParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewFindPathRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// FindTerms Find terms by name
+//
+// Terms with a name, a synonym or a phrase of reports that begins with `q`, in capitals or not; whole names come
+// first. The knowledge graph is for research; nobody has reviewed it for medical use.
+//
+// Corresponds with GET /v1/knowledge/terms (the `FindTerms` operationId).
+func (c *Client) FindTerms(ctx context.Context, params *FindTermsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewFindTermsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetTerm Read a term
+//
+// Corresponds with GET /v1/knowledge/terms/{term_id} (the `GetTerm` operationId).
+func (c *Client) GetTerm(ctx context.Context, termId TermID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetTermRequest(c.Server, termId)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetAncestors Read what a term is a kind of
+//
+// Follows is_a edges up, in both layers.
+//
+// Corresponds with GET /v1/knowledge/terms/{term_id}/ancestors (the `GetAncestors` operationId).
+func (c *Client) GetAncestors(ctx context.Context, termId TermID, params *GetAncestorsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetAncestorsRequest(c.Server, termId, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetDescendants Read the kinds of a term
+//
+// Follows is_a edges down, in both layers.
+//
+// Corresponds with GET /v1/knowledge/terms/{term_id}/descendants (the `GetDescendants` operationId).
+func (c *Client) GetDescendants(ctx context.Context, termId TermID, params *GetDescendantsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetDescendantsRequest(c.Server, termId, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetNeighbours Read the terms around a term
+//
+// Follows edges of every relation, or of one, in both directions, in both layers.
+//
+// Corresponds with GET /v1/knowledge/terms/{term_id}/neighbours (the `GetNeighbours` operationId).
+func (c *Client) GetNeighbours(ctx context.Context, termId TermID, params *GetNeighboursParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetNeighboursRequest(c.Server, termId, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListGraphVersions List the versions of your graph that are kept, newest first
+//
+// Corresponds with GET /v1/knowledge/versions (the `ListGraphVersions` operationId).
+func (c *Client) ListGraphVersions(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListGraphVersionsRequest(c.Server)
 	if err != nil {
 		return nil, err
 	}
@@ -2511,6 +3181,664 @@ func NewCreateEmbeddingsRequestWithBody(server string, contentType string, body 
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewListFactsRequest constructs an http.Request for the ListFacts method
+func NewListFactsRequest(server string, params *ListFactsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/knowledge/facts")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Version != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "version", *params.Version, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.After != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "after", *params.After, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewAddFactRequest calls the generic AddFact builder with application/json body
+func NewAddFactRequest(server string, body AddFactJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewAddFactRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewAddFactRequestWithBody constructs an http.Request for the AddFact method, with any body, and a specified content type
+func NewAddFactRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/knowledge/facts")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewDeleteFactRequest constructs an http.Request for the DeleteFact method
+func NewDeleteFactRequest(server string, factId ID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "fact_id", factId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/knowledge/facts/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetFactRequest constructs an http.Request for the GetFact method
+func NewGetFactRequest(server string, factId ID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "fact_id", factId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/knowledge/facts/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewFindPathRequest constructs an http.Request for the FindPath method
+func NewFindPathRequest(server string, params *FindPathParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/knowledge/paths")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "from", params.From, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "to", params.To, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if params.Depth != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "depth", *params.Depth, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Version != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "version", *params.Version, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewFindTermsRequest constructs an http.Request for the FindTerms method
+func NewFindTermsRequest(server string, params *FindTermsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/knowledge/terms")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "q", params.Q, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetTermRequest constructs an http.Request for the GetTerm method
+func NewGetTermRequest(server string, termId TermID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "term_id", termId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/knowledge/terms/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetAncestorsRequest constructs an http.Request for the GetAncestors method
+func NewGetAncestorsRequest(server string, termId TermID, params *GetAncestorsParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "term_id", termId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/knowledge/terms/%s/ancestors", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Depth != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "depth", *params.Depth, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Version != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "version", *params.Version, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetDescendantsRequest constructs an http.Request for the GetDescendants method
+func NewGetDescendantsRequest(server string, termId TermID, params *GetDescendantsParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "term_id", termId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/knowledge/terms/%s/descendants", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Depth != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "depth", *params.Depth, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Version != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "version", *params.Version, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetNeighboursRequest constructs an http.Request for the GetNeighbours method
+func NewGetNeighboursRequest(server string, termId TermID, params *GetNeighboursParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "term_id", termId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/knowledge/terms/%s/neighbours", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Relation != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "relation", *params.Relation, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Depth != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "depth", *params.Depth, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Version != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "version", *params.Version, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListGraphVersionsRequest constructs an http.Request for the ListGraphVersions method
+func NewListGraphVersionsRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/knowledge/versions")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
 
 	return req, nil
 }
@@ -3397,6 +4725,115 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /v1/embeddings (the `CreateEmbeddings` operationId).
 	CreateEmbeddingsWithResponse(ctx context.Context, body CreateEmbeddingsJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateEmbeddingsResponse, error)
 
+	// ListFactsWithResponse List the facts that you added, oldest first
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/knowledge/facts (the `ListFacts` operationId).
+	ListFactsWithResponse(ctx context.Context, params *ListFactsParams, reqEditors ...RequestEditorFn) (*ListFactsResponse, error)
+
+	// AddFactWithBodyWithResponse Add a fact
+	//
+	// The fact is verified: both terms exist and are of kinds that the relation joins, is_a edges stay without a
+	// circle, and nothing that is known, or follows from what is known, contradicts it. A contradiction is a 409 whose
+	// `value` names the fact in the way. With `on_conflict: rebuild` a new version of the graph is built without the
+	// facts in the way, if all of them were added, and takes the place of the old one; what the static layer says is
+	// never given up. Only you see facts that you add.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/knowledge/facts (the `AddFact` operationId).
+	AddFactWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*AddFactResponse, error)
+
+	// AddFactWithResponse Add a fact
+	//
+	// The fact is verified: both terms exist and are of kinds that the relation joins, is_a edges stay without a
+	// circle, and nothing that is known, or follows from what is known, contradicts it. A contradiction is a 409 whose
+	// `value` names the fact in the way. With `on_conflict: rebuild` a new version of the graph is built without the
+	// facts in the way, if all of them were added, and takes the place of the old one; what the static layer says is
+	// never given up. Only you see facts that you add.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/knowledge/facts (the `AddFact` operationId).
+	AddFactWithResponse(ctx context.Context, body AddFactJSONRequestBody, reqEditors ...RequestEditorFn) (*AddFactResponse, error)
+
+	// DeleteFactWithResponse Remove a fact that you added
+	//
+	// Builds a new version of the graph without it. Versions that are kept still have it.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /v1/knowledge/facts/{fact_id} (the `DeleteFact` operationId).
+	DeleteFactWithResponse(ctx context.Context, factId ID, reqEditors ...RequestEditorFn) (*DeleteFactResponse, error)
+
+	// GetFactWithResponse Read a fact that you added
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/knowledge/facts/{fact_id} (the `GetFact` operationId).
+	GetFactWithResponse(ctx context.Context, factId ID, reqEditors ...RequestEditorFn) (*GetFactResponse, error)
+
+	// FindPathWithResponse Find a shortest path between two terms
+	//
+	// Along edges of any relation and in either direction.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/knowledge/paths (the `FindPath` operationId).
+	FindPathWithResponse(ctx context.Context, params *FindPathParams, reqEditors ...RequestEditorFn) (*FindPathResponse, error)
+
+	// FindTermsWithResponse Find terms by name
+	//
+	// Terms with a name, a synonym or a phrase of reports that begins with `q`, in capitals or not; whole names come
+	// first. The knowledge graph is for research; nobody has reviewed it for medical use.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/knowledge/terms (the `FindTerms` operationId).
+	FindTermsWithResponse(ctx context.Context, params *FindTermsParams, reqEditors ...RequestEditorFn) (*FindTermsResponse, error)
+
+	// GetTermWithResponse Read a term
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/knowledge/terms/{term_id} (the `GetTerm` operationId).
+	GetTermWithResponse(ctx context.Context, termId TermID, reqEditors ...RequestEditorFn) (*GetTermResponse, error)
+
+	// GetAncestorsWithResponse Read what a term is a kind of
+	//
+	// Follows is_a edges up, in both layers.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/knowledge/terms/{term_id}/ancestors (the `GetAncestors` operationId).
+	GetAncestorsWithResponse(ctx context.Context, termId TermID, params *GetAncestorsParams, reqEditors ...RequestEditorFn) (*GetAncestorsResponse, error)
+
+	// GetDescendantsWithResponse Read the kinds of a term
+	//
+	// Follows is_a edges down, in both layers.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/knowledge/terms/{term_id}/descendants (the `GetDescendants` operationId).
+	GetDescendantsWithResponse(ctx context.Context, termId TermID, params *GetDescendantsParams, reqEditors ...RequestEditorFn) (*GetDescendantsResponse, error)
+
+	// GetNeighboursWithResponse Read the terms around a term
+	//
+	// Follows edges of every relation, or of one, in both directions, in both layers.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/knowledge/terms/{term_id}/neighbours (the `GetNeighbours` operationId).
+	GetNeighboursWithResponse(ctx context.Context, termId TermID, params *GetNeighboursParams, reqEditors ...RequestEditorFn) (*GetNeighboursResponse, error)
+
+	// ListGraphVersionsWithResponse List the versions of your graph that are kept, newest first
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/knowledge/versions (the `ListGraphVersions` operationId).
+	ListGraphVersionsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListGraphVersionsResponse, error)
+
 	// GetLimitsWithResponse Read every limit
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -3906,6 +5343,618 @@ func (r CreateEmbeddingsResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r CreateEmbeddingsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListFactsResponseDefaultHeaders the declared response headers of an HTTP default response for ListFacts
+type ListFactsResponseDefaultHeaders struct {
+	RetryAfter *int
+}
+
+type ListFactsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *KnowledgeFactList
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ListFactsResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListFactsResponse) GetJSON200() *KnowledgeFactList {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListFactsResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListFactsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListFactsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListFactsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListFactsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// AddFactResponse201Headers the declared response headers of an HTTP 201 response for AddFact
+type AddFactResponse201Headers struct {
+	Location string
+}
+
+// AddFactResponseDefaultHeaders the declared response headers of an HTTP default response for AddFact
+type AddFactResponseDefaultHeaders struct {
+	RetryAfter *int
+}
+
+type AddFactResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *KnowledgeAddedFact
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *KnowledgeAddedFact
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *AddFactResponse201Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *AddFactResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r AddFactResponse) GetJSON200() *KnowledgeAddedFact {
+	return r.JSON200
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r AddFactResponse) GetJSON201() *KnowledgeAddedFact {
+	return r.JSON201
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r AddFactResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r AddFactResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r AddFactResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r AddFactResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r AddFactResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// DeleteFactResponseDefaultHeaders the declared response headers of an HTTP default response for DeleteFact
+type DeleteFactResponseDefaultHeaders struct {
+	RetryAfter *int
+}
+
+type DeleteFactResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *DeleteFactResponseDefaultHeaders
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r DeleteFactResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteFactResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteFactResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteFactResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteFactResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetFactResponseDefaultHeaders the declared response headers of an HTTP default response for GetFact
+type GetFactResponseDefaultHeaders struct {
+	RetryAfter *int
+}
+
+type GetFactResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *KnowledgeFact
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetFactResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetFactResponse) GetJSON200() *KnowledgeFact {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetFactResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetFactResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetFactResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetFactResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetFactResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// FindPathResponseDefaultHeaders the declared response headers of an HTTP default response for FindPath
+type FindPathResponseDefaultHeaders struct {
+	RetryAfter *int
+}
+
+type FindPathResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *KnowledgePath
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *FindPathResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r FindPathResponse) GetJSON200() *KnowledgePath {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r FindPathResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r FindPathResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r FindPathResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r FindPathResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r FindPathResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// FindTermsResponseDefaultHeaders the declared response headers of an HTTP default response for FindTerms
+type FindTermsResponseDefaultHeaders struct {
+	RetryAfter *int
+}
+
+type FindTermsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *KnowledgeTermList
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *FindTermsResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r FindTermsResponse) GetJSON200() *KnowledgeTermList {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r FindTermsResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r FindTermsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r FindTermsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r FindTermsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r FindTermsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetTermResponseDefaultHeaders the declared response headers of an HTTP default response for GetTerm
+type GetTermResponseDefaultHeaders struct {
+	RetryAfter *int
+}
+
+type GetTermResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *KnowledgeTerm
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetTermResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetTermResponse) GetJSON200() *KnowledgeTerm {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetTermResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetTermResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetTermResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetTermResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetTermResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetAncestorsResponseDefaultHeaders the declared response headers of an HTTP default response for GetAncestors
+type GetAncestorsResponseDefaultHeaders struct {
+	RetryAfter *int
+}
+
+type GetAncestorsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *KnowledgeSubgraph
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetAncestorsResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetAncestorsResponse) GetJSON200() *KnowledgeSubgraph {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetAncestorsResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetAncestorsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetAncestorsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetAncestorsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetAncestorsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetDescendantsResponseDefaultHeaders the declared response headers of an HTTP default response for GetDescendants
+type GetDescendantsResponseDefaultHeaders struct {
+	RetryAfter *int
+}
+
+type GetDescendantsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *KnowledgeSubgraph
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetDescendantsResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetDescendantsResponse) GetJSON200() *KnowledgeSubgraph {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetDescendantsResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetDescendantsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetDescendantsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetDescendantsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetDescendantsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetNeighboursResponseDefaultHeaders the declared response headers of an HTTP default response for GetNeighbours
+type GetNeighboursResponseDefaultHeaders struct {
+	RetryAfter *int
+}
+
+type GetNeighboursResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *KnowledgeSubgraph
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetNeighboursResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetNeighboursResponse) GetJSON200() *KnowledgeSubgraph {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetNeighboursResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetNeighboursResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetNeighboursResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetNeighboursResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetNeighboursResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListGraphVersionsResponseDefaultHeaders the declared response headers of an HTTP default response for ListGraphVersions
+type ListGraphVersionsResponseDefaultHeaders struct {
+	RetryAfter *int
+}
+
+type ListGraphVersionsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *KnowledgeVersionList
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ListGraphVersionsResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListGraphVersionsResponse) GetJSON200() *KnowledgeVersionList {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListGraphVersionsResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListGraphVersionsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListGraphVersionsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListGraphVersionsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListGraphVersionsResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -5095,6 +7144,187 @@ func (c *ClientWithResponses) CreateEmbeddingsWithResponse(ctx context.Context, 
 	return ParseCreateEmbeddingsResponse(rsp)
 }
 
+// ListFactsWithResponse List the facts that you added, oldest first
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/knowledge/facts (the `ListFacts` operationId).
+func (c *ClientWithResponses) ListFactsWithResponse(ctx context.Context, params *ListFactsParams, reqEditors ...RequestEditorFn) (*ListFactsResponse, error) {
+	rsp, err := c.ListFacts(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListFactsResponse(rsp)
+}
+
+// AddFactWithBodyWithResponse Add a fact
+//
+// The fact is verified: both terms exist and are of kinds that the relation joins, is_a edges stay without a
+// circle, and nothing that is known, or follows from what is known, contradicts it. A contradiction is a 409 whose
+// `value` names the fact in the way. With `on_conflict: rebuild` a new version of the graph is built without the
+// facts in the way, if all of them were added, and takes the place of the old one; what the static layer says is
+// never given up. Only you see facts that you add.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/knowledge/facts (the `AddFact` operationId).
+func (c *ClientWithResponses) AddFactWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*AddFactResponse, error) {
+	rsp, err := c.AddFactWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAddFactResponse(rsp)
+}
+
+// AddFactWithResponse Add a fact
+//
+// The fact is verified: both terms exist and are of kinds that the relation joins, is_a edges stay without a
+// circle, and nothing that is known, or follows from what is known, contradicts it. A contradiction is a 409 whose
+// `value` names the fact in the way. With `on_conflict: rebuild` a new version of the graph is built without the
+// facts in the way, if all of them were added, and takes the place of the old one; what the static layer says is
+// never given up. Only you see facts that you add.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/knowledge/facts (the `AddFact` operationId).
+func (c *ClientWithResponses) AddFactWithResponse(ctx context.Context, body AddFactJSONRequestBody, reqEditors ...RequestEditorFn) (*AddFactResponse, error) {
+	rsp, err := c.AddFact(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAddFactResponse(rsp)
+}
+
+// DeleteFactWithResponse Remove a fact that you added
+//
+// Builds a new version of the graph without it. Versions that are kept still have it.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /v1/knowledge/facts/{fact_id} (the `DeleteFact` operationId).
+func (c *ClientWithResponses) DeleteFactWithResponse(ctx context.Context, factId ID, reqEditors ...RequestEditorFn) (*DeleteFactResponse, error) {
+	rsp, err := c.DeleteFact(ctx, factId, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteFactResponse(rsp)
+}
+
+// GetFactWithResponse Read a fact that you added
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/knowledge/facts/{fact_id} (the `GetFact` operationId).
+func (c *ClientWithResponses) GetFactWithResponse(ctx context.Context, factId ID, reqEditors ...RequestEditorFn) (*GetFactResponse, error) {
+	rsp, err := c.GetFact(ctx, factId, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetFactResponse(rsp)
+}
+
+// FindPathWithResponse Find a shortest path between two terms
+//
+// Along edges of any relation and in either direction.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/knowledge/paths (the `FindPath` operationId).
+func (c *ClientWithResponses) FindPathWithResponse(ctx context.Context, params *FindPathParams, reqEditors ...RequestEditorFn) (*FindPathResponse, error) {
+	rsp, err := c.FindPath(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseFindPathResponse(rsp)
+}
+
+// FindTermsWithResponse Find terms by name
+//
+// Terms with a name, a synonym or a phrase of reports that begins with `q`, in capitals or not; whole names come
+// first. The knowledge graph is for research; nobody has reviewed it for medical use.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/knowledge/terms (the `FindTerms` operationId).
+func (c *ClientWithResponses) FindTermsWithResponse(ctx context.Context, params *FindTermsParams, reqEditors ...RequestEditorFn) (*FindTermsResponse, error) {
+	rsp, err := c.FindTerms(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseFindTermsResponse(rsp)
+}
+
+// GetTermWithResponse Read a term
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/knowledge/terms/{term_id} (the `GetTerm` operationId).
+func (c *ClientWithResponses) GetTermWithResponse(ctx context.Context, termId TermID, reqEditors ...RequestEditorFn) (*GetTermResponse, error) {
+	rsp, err := c.GetTerm(ctx, termId, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetTermResponse(rsp)
+}
+
+// GetAncestorsWithResponse Read what a term is a kind of
+//
+// Follows is_a edges up, in both layers.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/knowledge/terms/{term_id}/ancestors (the `GetAncestors` operationId).
+func (c *ClientWithResponses) GetAncestorsWithResponse(ctx context.Context, termId TermID, params *GetAncestorsParams, reqEditors ...RequestEditorFn) (*GetAncestorsResponse, error) {
+	rsp, err := c.GetAncestors(ctx, termId, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetAncestorsResponse(rsp)
+}
+
+// GetDescendantsWithResponse Read the kinds of a term
+//
+// Follows is_a edges down, in both layers.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/knowledge/terms/{term_id}/descendants (the `GetDescendants` operationId).
+func (c *ClientWithResponses) GetDescendantsWithResponse(ctx context.Context, termId TermID, params *GetDescendantsParams, reqEditors ...RequestEditorFn) (*GetDescendantsResponse, error) {
+	rsp, err := c.GetDescendants(ctx, termId, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetDescendantsResponse(rsp)
+}
+
+// GetNeighboursWithResponse Read the terms around a term
+//
+// Follows edges of every relation, or of one, in both directions, in both layers.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/knowledge/terms/{term_id}/neighbours (the `GetNeighbours` operationId).
+func (c *ClientWithResponses) GetNeighboursWithResponse(ctx context.Context, termId TermID, params *GetNeighboursParams, reqEditors ...RequestEditorFn) (*GetNeighboursResponse, error) {
+	rsp, err := c.GetNeighbours(ctx, termId, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetNeighboursResponse(rsp)
+}
+
+// ListGraphVersionsWithResponse List the versions of your graph that are kept, newest first
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/knowledge/versions (the `ListGraphVersions` operationId).
+func (c *ClientWithResponses) ListGraphVersionsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListGraphVersionsResponse, error) {
+	rsp, err := c.ListGraphVersions(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListGraphVersionsResponse(rsp)
+}
+
 // GetLimitsWithResponse Read every limit
 //
 // Returns a wrapper object for the known response body format(s).
@@ -5674,6 +7904,525 @@ func ParseCreateEmbeddingsResponse(rsp *http.Response) (*CreateEmbeddingsRespons
 	switch {
 	case true:
 		var headers CreateEmbeddingsResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListFactsResponse parses an HTTP response from a ListFactsWithResponse call
+func ParseListFactsResponse(rsp *http.Response) (*ListFactsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListFactsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest KnowledgeFactList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers ListFactsResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseAddFactResponse parses an HTTP response from a AddFactWithResponse call
+func ParseAddFactResponse(rsp *http.Response) (*AddFactResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &AddFactResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest KnowledgeAddedFact
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest KnowledgeAddedFact
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 201:
+		var headers AddFactResponse201Headers
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Location = value
+		}
+		response.Headers201 = &headers
+	case true:
+		var headers AddFactResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseDeleteFactResponse parses an HTTP response from a DeleteFactWithResponse call
+func ParseDeleteFactResponse(rsp *http.Response) (*DeleteFactResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteFactResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers DeleteFactResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetFactResponse parses an HTTP response from a GetFactWithResponse call
+func ParseGetFactResponse(rsp *http.Response) (*GetFactResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetFactResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest KnowledgeFact
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers GetFactResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseFindPathResponse parses an HTTP response from a FindPathWithResponse call
+func ParseFindPathResponse(rsp *http.Response) (*FindPathResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &FindPathResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest KnowledgePath
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers FindPathResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseFindTermsResponse parses an HTTP response from a FindTermsWithResponse call
+func ParseFindTermsResponse(rsp *http.Response) (*FindTermsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &FindTermsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest KnowledgeTermList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers FindTermsResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetTermResponse parses an HTTP response from a GetTermWithResponse call
+func ParseGetTermResponse(rsp *http.Response) (*GetTermResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetTermResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest KnowledgeTerm
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers GetTermResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetAncestorsResponse parses an HTTP response from a GetAncestorsWithResponse call
+func ParseGetAncestorsResponse(rsp *http.Response) (*GetAncestorsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetAncestorsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest KnowledgeSubgraph
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers GetAncestorsResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetDescendantsResponse parses an HTTP response from a GetDescendantsWithResponse call
+func ParseGetDescendantsResponse(rsp *http.Response) (*GetDescendantsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetDescendantsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest KnowledgeSubgraph
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers GetDescendantsResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetNeighboursResponse parses an HTTP response from a GetNeighboursWithResponse call
+func ParseGetNeighboursResponse(rsp *http.Response) (*GetNeighboursResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetNeighboursResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest KnowledgeSubgraph
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers GetNeighboursResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListGraphVersionsResponse parses an HTTP response from a ListGraphVersionsWithResponse call
+func ParseListGraphVersionsResponse(rsp *http.Response) (*ListGraphVersionsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListGraphVersionsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest KnowledgeVersionList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers ListGraphVersionsResponseDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {

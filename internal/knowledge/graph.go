@@ -7,7 +7,9 @@ import (
 	"log/slog"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
+	"unicode/utf8"
 
 	lru "github.com/hashicorp/golang-lru/v2"
 
@@ -139,6 +141,8 @@ func (g *Graph) Find(ctx context.Context, text string, limit int) ([]Term, error
 	switch {
 	case key == "":
 		return nil, analysis.Invalid("q", "there is nothing to look for")
+	case !utf8.ValidString(text) || strings.ContainsRune(text, 0):
+		return nil, analysis.Invalid("q", "the name is not UTF-8, or holds a NUL")
 	case len(text) > MaxQueryBytes:
 		return nil, &analysis.Error{Code: analysis.InvalidArgument, Field: "q", Message: "the name is too long", Limit: fmt.Sprintf("%d bytes", MaxQueryBytes), Value: fmt.Sprintf("%d bytes", len(text))}
 	}

@@ -103,4 +103,3 @@ func TestProvenance(t *testing.T) {
 		t.Errorf("read %+v, %v", one, err)
 	}
 }
-
