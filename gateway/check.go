@@ -73,9 +73,6 @@ func checkParameters(r *http.Request, known openapi3.Parameters) error {
 		if p.In == openapi3.ParameterInQuery {
 			raw, given = query.Get(p.Name), query.Has(p.Name)
 		}
-		if !given && p.Required {
-			return unreadable400(p.Name, "the query parameter is missing")
-		}
 		if !given || p.Schema.Value.Type.Is(openapi3.TypeArray) || p.Schema.Value.Type.Is(openapi3.TypeObject) {
 			continue
 		}

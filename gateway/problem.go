@@ -152,6 +152,11 @@ func bodyError(err error) error {
 
 // badParameter answers a parameter that the generated server could not read.
 func (s *server) badParameter(w http.ResponseWriter, r *http.Request, err error) {
+	var missing *api.RequiredParamError
+	if errors.As(err, &missing) {
+		s.fail(w, r, unreadable400(missing.ParamName, "the query parameter is missing"))
+		return
+	}
 	var format *api.InvalidParamFormatError
 	if !errors.As(err, &format) {
 		s.fail(w, r, unreadable400("", "a parameter cannot be read"))
