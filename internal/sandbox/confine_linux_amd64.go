@@ -81,13 +81,11 @@ const (
 	sysMembarrier    = 324
 	sysGetrandom     = 318
 	sysGetcpu        = 309
-	sysSchedSetattr  = 314
 	sysPread64       = 17
 	sysEventfd2      = 290
 	sysEpollCreate1  = 291
 	sysPipe2         = 293
 	sysEpollPwait2   = 441
-	sysPrlimit64     = 302
 	sysClockNanos    = 230
 	sysClockGettime  = 228
 	sysClockGetres   = 229
