@@ -27,6 +27,7 @@ const (
 
 // audioSettings are the recipe's keys besides those that all recipes have.
 type audioSettings struct {
+	Start     string  `recipe:"start"`
 	LeaveOut  string  `recipe:"leave_out"`
 	Smoothing float64 `recipe:"smoothing"`
 	Dropout   float64 `recipe:"dropout"`
@@ -87,8 +88,24 @@ func (t *audioTask) Random(seed uint64) *rand.PCG {
 	return pcg
 }
 
-func (t *audioTask) Pretrained() (map[string]tensor.Raw, error) { return nil, nil }
-func (t *audioTask) EpochLength() int                           { return t.length }
+// Pretrained reads the weights that the recipe starts from; a net of another shape or other classes is refused.
+func (t *audioTask) Pretrained() (map[string]tensor.Raw, error) {
+	if t.settings.Start == "none" {
+		return nil, nil
+	}
+	raw, metadata, err := tensor.ReadSafetensors(t.settings.Start)
+	if err != nil {
+		return nil, fmt.Errorf("start: %w", err)
+	}
+	for key, want := range t.config.Metadata() {
+		if metadata[key] != want {
+			return nil, fmt.Errorf("start = %s has %s %q, the recipe trains %q", t.settings.Start, key, metadata[key], want)
+		}
+	}
+	return raw, nil
+}
+
+func (t *audioTask) EpochLength() int { return t.length }
 
 func (t *audioTask) Metadata() map[string]string {
 	metadata := t.config.Metadata()
