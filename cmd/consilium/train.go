@@ -21,9 +21,10 @@ import (
 
 // trained is where each recipe's weights belong: where the service embeds them from.
 var trained = map[string]string{
-	"audio":   "services/audio-encoder/weights/wavenet.safetensors",
-	"vqa":     "services/fusion/weights/fusion.safetensors",
-	"vqa-rad": "services/fusion/weights/vqa-rad.safetensors",
+	"audio":       "services/audio-encoder/weights/wavenet.safetensors",
+	"radiographs": "services/vision-encoder/weights/radiographs.safetensors",
+	"vqa":         "services/fusion/weights/fusion.safetensors",
+	"vqa-rad":     "services/fusion/weights/vqa-rad.safetensors",
 }
 
 var trainCommand = command{

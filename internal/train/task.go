@@ -50,9 +50,10 @@ type Env struct {
 
 // tasks are what recipes can train, by the value of the key "task".
 var tasks = map[string]func(ctx context.Context, r *Recipe, env Env) error{
-	"audio":   trainAudio,
-	"lesions": trainLesions,
-	"lungs":   trainLungs,
-	"vqa":     trainVQA,
-	"vqa-rad": trainVQARAD,
+	"audio":       trainAudio,
+	"lesions":     trainLesions,
+	"lungs":       trainLungs,
+	"radiographs": trainRadiographs,
+	"vqa":         trainVQA,
+	"vqa-rad":     trainVQARAD,
 }
