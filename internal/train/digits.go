@@ -20,6 +20,7 @@ var tripleQuestions = []string{"which digit is it?", "what digit is this?", "whi
 const (
 	wordVariants    = 40 // of each digit at each strength
 	pictureVariants = 2  // whole ones, beside the picture as it is
+	soundTakes      = 2  // whole ones, beside the recording as it is
 )
 
 // digitTriples are the parts of triples as indexes of features, by digit and strength of corruption, from which any
@@ -142,8 +143,12 @@ func (t *digitTriples) addTrain(e *digitsEncoder, rng *rand.Rand, pictures []tri
 			put(triples.Image, p.Digit, strengths[i], b)
 		}
 	}
+	takes := rand.New(rand.NewPCG(uint64(len(recordings)), 9)) // so that it draws from nothing else's numbers
 	for _, r := range recordings {
 		put(triples.Audio, r.Digit, 0, r.WAV())
+		for range soundTakes {
+			put(triples.Audio, r.Digit, 0, triples.Recording{Samples: elsewhere(takes, r.Samples)}.WAV())
+		}
 		for s := 1; s <= triples.Strengths; s++ {
 			put(triples.Audio, r.Digit, s, r.Corrupt(rng, kind(), s).WAV())
 		}

@@ -21,7 +21,9 @@ import (
 type Encoders struct {
 	Text   analysis.TextEncoder
 	Vision analysis.VisionEncoder
-	Audio  analysis.AudioEncoder
+	// Radiographs encodes the films that findings are judged from.
+	Radiographs analysis.VisionEncoder
+	Audio       analysis.AudioEncoder
 }
 
 // One returns the features of the single artefact that an encoder was given.
@@ -32,13 +34,17 @@ func One(f []*analysis.Features, err error) (*analysis.Features, error) {
 	return f[0], nil
 }
 
-// encodeText, encodeImage and encodeSound encode one artefact as the fusion will see it.
+// encodeText, encodeImage, encodeRadiograph and encodeSound encode one artefact as the fusion will see it.
 func (e Encoders) encodeText(ctx context.Context, b []byte) (*analysis.Features, error) {
 	return One(e.Text.EncodeText(ctx, []string{string(b)}, false))
 }
 
 func (e Encoders) encodeImage(ctx context.Context, b []byte) (*analysis.Features, error) {
 	return One(e.Vision.EncodeImage(ctx, [][]byte{b}))
+}
+
+func (e Encoders) encodeRadiograph(ctx context.Context, b []byte) (*analysis.Features, error) {
+	return One(e.Radiographs.EncodeImage(ctx, [][]byte{b}))
 }
 
 func (e Encoders) encodeSound(ctx context.Context, b []byte) (*analysis.Features, error) {

@@ -292,7 +292,7 @@ func (t *vqaTask) drawFilms(rng *rand.Rand) filmBatch {
 	}
 	return filmBatch{
 		text:   t.data.text.gather(nil, records),
-		image:  t.data.image.gather(func() bool { return rng.Float64() < t.settings.FilmTokens }, images),
+		image:  t.data.radiograph.gather(func() bool { return rng.Float64() < t.settings.FilmTokens }, images),
 		audio:  t.data.audio.gather(nil, audio),
 		labels: labels, judged: judged,
 	}

@@ -1,16 +1,11 @@
 package train
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"image"
-	"image/png"
 	"math/rand/v2"
 	"os"
 	"slices"
-
-	"github.com/disintegration/imaging"
 
 	"consilium/internal/analysis"
 	"consilium/internal/dataset"
@@ -50,9 +45,10 @@ type question struct {
 	answer             int
 }
 
-// film is one radiograph: the indexes of its pictures and of its record (the first as they are, the others varied)
-// and its labels.
+// film is one radiograph: its index as a picture among pictures, those of its features as a radiograph and of its
+// record (the first as they are, the others varied), and its labels.
 type film struct {
+	picture         int
 	images, records []int
 	labels          []float32
 }
@@ -66,6 +62,7 @@ type clip struct {
 // vqaData is everything that the recipe trains on, as features of the frozen encoders.
 type vqaData struct {
 	text, image, audio *featureSet
+	radiograph         *featureSet // of films, from the encoder for radiographs
 	visual, heard      []question
 	val                []question // visual questions about images that no training question is about
 	films, valFilms    []film
@@ -122,12 +119,9 @@ func loadVQA(ctx context.Context, env Env, seed uint64, engine *tensor.Engine, e
 	if err != nil {
 		return nil, err
 	}
-	soundPaths := d.addHeard(heard, t, answers)
-	clips := make([]artefact, len(soundPaths))
-	for i, path := range soundPaths {
-		if clips[i], err = fileArtefact(path); err != nil {
-			return nil, err
-		}
+	clips, variedSounds, err := d.addHeard(heard, t, answers, seed)
+	if err != nil {
+		return nil, err
 	}
 	chest, err := dataset.ReadChest(env.Data)
 	if err != nil {
@@ -147,21 +141,17 @@ func loadVQA(ctx context.Context, env Env, seed uint64, engine *tensor.Engine, e
 	if d.image, err = encodeAll(ctx, env.Log, engine, env.Cache, "images", append(images, films...), enc.encodeImage); err != nil {
 		return nil, err
 	}
-	more, err := encodeAll(ctx, env.Log, engine, env.Cache, "varied-films", varied, enc.encodeImage)
-	if err != nil {
+	if d.radiograph, err = encodeAll(ctx, env.Log, engine, env.Cache, "films", slices.Concat(films, varied), enc.encodeRadiograph); err != nil {
 		return nil, err
 	}
-	d.image.join(more)
-	if d.audio, err = encodeAll(ctx, env.Log, engine, env.Cache, "sounds", clips, enc.encodeSound); err != nil {
+	if d.audio, err = encodeAll(ctx, env.Log, engine, env.Cache, "sounds", slices.Concat(clips, variedSounds), enc.encodeSound); err != nil {
 		return nil, err
 	}
 	for _, q := range d.visual {
 		d.pictures = append(d.pictures, q.image)
 	}
 	for _, f := range d.films {
-		for range 13 { // films and pictures about as often
-			d.pictures = append(d.pictures, f.images...)
-		}
+		d.pictures = append(d.pictures, slices.Repeat([]int{f.picture}, 52)...) // films and pictures about as often
 	}
 	d.sounds = slices.Concat(d.coughs, d.others)
 	return d, nil
@@ -203,53 +193,63 @@ func (d *vqaData) addVisual(set *dataset.EasyVQA, t, answers *texts) []string {
 	return paths
 }
 
-// addHeard adds questions about sounds and returns the sounds' paths, by index.
-func (d *vqaData) addHeard(clips []sounds.Clip, t, answers *texts) []string {
-	var paths []string
-	for _, c := range clips {
-		if c.Split == "test" {
-			continue
+// soundVariants is how many varied recordings of a training sound that is no digit there are beside the sound as it is.
+const soundVariants = 4
+
+// addHeard adds questions about sounds and returns the sounds to encode: as they are, and then the varied ones.
+func (d *vqaData) addHeard(clips []sounds.Clip, t, answers *texts, seed uint64) (plain, varied []artefact, err error) {
+	clips = slices.DeleteFunc(slices.Clone(clips), func(c sounds.Clip) bool { return c.Split == "test" })
+	for i, c := range clips {
+		b, err := os.ReadFile(c.Path)
+		if err != nil {
+			return nil, nil, err
 		}
-		i := len(paths)
-		paths = append(paths, c.Path)
+		plain = append(plain, bytesArtefact(b))
 		if c.Split == "val" {
 			d.valSounds = append(d.valSounds, clip{audio: i, cough: c.Label == "cough"})
 			continue
 		}
+		heard := []int{i}
 		ask, say := soundQuestions, c.Label
 		if c.IsDigit() {
 			ask, say = digitQuestions, triples.Words[c.Digit()]
+		} else {
+			for n := range soundVariants {
+				heard = append(heard, len(clips)+len(varied))
+				varied = append(varied, variedArtefact("varySound 1", b, seed, n, varySound))
+			}
 		}
 		caption := t.id("the sound of " + say)
 		add := func(q, a string) {
-			d.heard = append(d.heard, question{text: t.id(q), image: -1, audio: i, note: -1, caption: caption, answer: answers.id(a)})
+			for _, audio := range heard {
+				d.heard = append(d.heard, question{text: t.id(q), image: -1, audio: audio, note: -1, caption: caption, answer: answers.id(a)})
+			}
 		}
 		for _, q := range ask {
 			add(q, say)
 		}
 		isCough := "no"
-		if c.Label == "cough" {
+		switch {
+		case c.Label == "cough":
 			isCough = "yes"
-			d.coughs = append(d.coughs, i)
-		} else {
-			d.others = append(d.others, i)
+			d.coughs = append(d.coughs, heard...)
+		case c.IsDigit():
+			d.others = append(d.others, heard...)
+		default: // there are few of them, and they are what a cough is to be told from
+			d.others = append(d.others, slices.Repeat(heard, 5)...)
 		}
 		for _, q := range coughQuestions {
 			add(q, isCough)
 		}
 	}
-	return paths
+	return plain, varied, nil
 }
 
-// filmVariants is how many varied pictures of a training film there are beside the film as it is.
-const filmVariants = 3
-
-// addChest adds the radiographs with every label that enough of them carry, and returns the pictures to encode: the
-// films as they are, whose indexes begin at base, and the varied ones of the training split, whose indexes follow.
-func (d *vqaData) addChest(splits map[string][]dataset.Radiograph, t *texts, base int, seed uint64) (films, varied []artefact, err error) {
+// filmLabels lists the labels that enough of the training films carry, in the order in which they first occur.
+func filmLabels(films []dataset.Radiograph) []string {
 	counts := map[string]int{}
 	var order []string
-	for _, r := range splits["train"] {
+	for _, r := range films {
 		for _, l := range r.Labels {
 			if counts[l] == 0 {
 				order = append(order, l)
@@ -257,22 +257,29 @@ func (d *vqaData) addChest(splits map[string][]dataset.Radiograph, t *texts, bas
 			counts[l]++
 		}
 	}
-	for _, l := range order {
-		if counts[l] >= minPositives && l != "No Finding" {
-			d.findings = append(d.findings, fusion.Label{Name: l, Modality: string(analysis.Image), Scale: 1, Threshold: 0.5})
-		}
+	return slices.DeleteFunc(order, func(l string) bool { return counts[l] < minPositives || l == "No Finding" })
+}
+
+// filmVariants is how many varied pictures of a training film there are beside the film as it is.
+const filmVariants = 6
+
+// addChest adds the radiographs with every label that enough of them carry, and returns the pictures to encode: the
+// films as they are, which are pictures from index base on, and the varied ones of the training split.
+func (d *vqaData) addChest(splits map[string][]dataset.Radiograph, t *texts, base int, seed uint64) (films, varied []artefact, err error) {
+	for _, l := range filmLabels(splits["train"]) {
+		d.findings = append(d.findings, fusion.Label{Name: l, Modality: string(analysis.Image), Scale: 1, Threshold: 0.5})
 	}
 	d.findings = append(d.findings, fusion.Label{Name: cough, Modality: string(analysis.Audio), Scale: 1, Threshold: 0.5})
 
 	rng := rand.New(rand.NewPCG(seed, 1))
-	baseVaried := base + len(splits["train"]) + len(splits["val"])
+	plain := len(splits["train"]) + len(splits["val"])
 	for _, split := range []string{"train", "val"} {
 		for _, r := range splits[split] {
 			b, err := os.ReadFile(r.Path)
 			if err != nil {
 				return nil, nil, err
 			}
-			f := film{images: []int{base + len(films)}, records: []int{t.id(r.Record())}}
+			f := film{picture: base + len(films), images: []int{len(films)}, records: []int{t.id(r.Record())}}
 			films = append(films, bytesArtefact(b))
 			for _, l := range d.findings {
 				v := float32(0)
@@ -287,30 +294,11 @@ func (d *vqaData) addChest(splits map[string][]dataset.Radiograph, t *texts, bas
 			}
 			f.records = append(f.records, t.id(r.Record()+" "+pick(rng, remarks)), t.id(pick(rng, remarks)+" "+r.Record()))
 			for i := range filmVariants {
-				f.images = append(f.images, baseVaried+len(varied))
-				varied = append(varied, variedArtefact("vary 1", b, seed, i, vary))
+				f.images = append(f.images, plain+len(varied))
+				varied = append(varied, variedArtefact("varyFilm 1", b, seed, i, varyFilm))
 			}
 			d.films = append(d.films, f)
 		}
 	}
 	return films, varied, nil
-}
-
-// vary returns the film cropped by up to an eighth, turned by up to 7 degrees and perhaps mirrored, as a PNG.
-func vary(b []byte, rng *rand.Rand) ([]byte, error) {
-	img, err := imaging.Decode(bytes.NewReader(b))
-	if err != nil {
-		return nil, err
-	}
-	img = imaging.Rotate(img, rng.Float64()*14-7, image.Black)
-	size := img.Bounds().Size()
-	w, h := size.X-rng.IntN(size.X/8+1), size.Y-rng.IntN(size.Y/8+1)
-	x, y := rng.IntN(size.X-w+1), rng.IntN(size.Y-h+1)
-	img = imaging.Crop(img, image.Rect(x, y, x+w, y+h))
-	if rng.IntN(2) == 0 {
-		img = imaging.FlipH(img)
-	}
-	var out bytes.Buffer
-	err = png.Encode(&out, imaging.Grayscale(img))
-	return out.Bytes(), err
 }

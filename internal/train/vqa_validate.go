@@ -60,7 +60,7 @@ func (t *vqaTask) validateFilms(a *tensor.Arena, out io.Writer) {
 	for i, x := range t.data.valFilms {
 		images[i], records[i] = x.images[0], x.records[0]
 	}
-	image := t.data.image.pack(a, nil, images)
+	image := t.data.radiograph.pack(a, nil, images)
 	alone := rows(a, t.model.Forward(a, fusion.Batch{Image: image}).Logits)
 	fused := rows(a, t.model.Forward(a, fusion.Batch{Image: image, Text: t.data.text.pack(a, nil, records)}).Logits)
 	for j := range labels {

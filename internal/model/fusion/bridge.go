@@ -10,14 +10,29 @@ import (
 // hidden is added to the attention logits of a token that must not be read.
 const hidden = -1e4
 
+// What tokens come from: one source for each modality, and for an image that findings are judged from another, since
+// the image encoder reads radiographs with a top of its own.
+const (
+	radiograph = modalities + iota
+	sources
+)
+
+// source returns what the tokens of modality m come from.
+func source(m int, findings bool) int {
+	if m == Image && findings {
+		return radiograph
+	}
+	return m
+}
+
 // bridge brings the tokens of the three modalities into one space and lets each modality read the others.
 //
 // Every cross-modal attention logit gets a learnt bias for (head, modality that asks, modality that is asked): the
 // modality weight matrix. A contrastive projection (InfoNCE, van den Oord et al. 2018,
 // https://arxiv.org/abs/1807.03748) pulls the pooled vectors of two modalities of one thing together.
 type bridge struct {
-	norm     [modalities]*layer.Norm
-	project  [modalities]*layer.Linear
+	norm     [sources]*layer.Norm
+	project  [sources]*layer.Linear
 	kind     tensor.T // (3, D), what a token is
 	row, col tensor.T // (G, D) each, where an image token lies
 	weight   tensor.T // (H, 3, 3), the modality weight matrix
@@ -49,12 +64,17 @@ func newBridge(a *tensor.Arena, p *tensor.Params, c Config) *bridge {
 		b.project[m] = layer.NewLinear(a, q.Sub("project"), in, c.Dim)
 		b.contrast[m] = layer.NewLinear(a, q.Sub("contrast"), c.Dim, c.ContrastDim)
 	}
+	q := p.Sub("radiograph")
+	b.norm[radiograph] = layer.NewNorm(a, q.Sub("norm"), c.ImageDim)
+	b.project[radiograph] = layer.NewLinear(a, q.Sub("project"), c.ImageDim, c.Dim)
 	return b
 }
 
-// embed projects the tokens (B, S, in) of modality m to (B, S, D) and says what they are and, for an image, where.
-func (b *bridge) embed(a *tensor.Arena, m int, tokens tensor.T) tensor.T {
-	x := b.project[m].Forward(a, b.norm[m].Forward(a, tokens)) // (B, S, D)
+// embed projects the tokens (B, S, in) of modality m, which answers or findings are to rest on, to (B, S, D) and says
+// what they are and, for an image, where.
+func (b *bridge) embed(a *tensor.Arena, m int, findings bool, tokens tensor.T) tensor.T {
+	from := source(m, findings)
+	x := b.project[from].Forward(a, b.norm[from].Forward(a, tokens)) // (B, S, D)
 	x = a.Add(x, a.Select(b.kind, 0, int64(m)))
 	if m != Image {
 		return x

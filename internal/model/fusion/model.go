@@ -138,7 +138,7 @@ type Batch struct {
 	// Question is the question's tokens; without them the findings are asked for.
 	Question Tokens
 	Text     Tokens
-	Image    Tokens
+	Image    Tokens // from the image encoder's own top, or, where findings are asked for, from that for radiographs
 	Audio    Tokens
 }
 
@@ -167,7 +167,7 @@ func (m *Model) Forward(a *tensor.Arena, in Batch) Output {
 			entropies = append(entropies, a.Ones(b))
 			continue
 		}
-		embedded[i], masks[i] = m.bridge.embed(a, i, g.Values), g.Mask
+		embedded[i], masks[i] = m.bridge.embed(a, i, !in.Question.Values.Defined(), g.Values), g.Mask
 		present[i] = a.Amax(g.Mask, false, 1)
 		lengths[i] = a.Size(g.Values, 1)
 		joined, joinedMasks = append(joined, embedded[i]), append(joinedMasks, g.Mask)
@@ -207,7 +207,7 @@ func (m *Model) queries(a *tensor.Arena, in Batch) (queries, mask tensor.T, b in
 	if in.Question.Values.Defined() {
 		b = a.Size(in.Question.Values, 0)
 		first := a.Expand(a.Unsqueeze(m.answerQuery, 0), b, 1, d)
-		queries = a.Cat(1, first, m.bridge.embed(a, Text, in.Question.Values)) // (B, 1+T, D)
+		queries = a.Cat(1, first, m.bridge.embed(a, Text, false, in.Question.Values)) // (B, 1+T, D)
 		return queries, attentionBias(a, absent(a, a.Cat(1, a.Ones(b, 1), in.Question.Mask))), b
 	}
 	for _, g := range []Tokens{in.Text, in.Image, in.Audio} {
@@ -264,7 +264,7 @@ func (m *Model) judged(a *tensor.Arena, in Batch, b int64) tensor.T {
 
 // Align returns the contrastive vectors (B, C) of one modality's tokens.
 func (m *Model) Align(a *tensor.Arena, modality int, t Tokens) tensor.T {
-	return m.bridge.align(a, modality, m.bridge.embed(a, modality, t.Values), t.Mask)
+	return m.bridge.align(a, modality, m.bridge.embed(a, modality, false, t.Values), t.Mask)
 }
 
 // ContrastiveScale returns the inverse temperature (1) of the contrastive loss, at most 100.
