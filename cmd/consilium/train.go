@@ -75,7 +75,7 @@ var trainCommand = command{
 		env.Cache = filepath.Join(root, "features")
 		env.Encoders = func() (train.Encoders, func(), error) {
 			m, closeAll, err := encoders(*device)
-			return train.Encoders{Text: m.Text, Vision: m.Vision, Audio: m.Audio}, closeAll, err
+			return train.Encoders{Text: m.Text, Vision: m.Vision, Radiographs: m.Radiographs, Audio: m.Audio}, closeAll, err
 		}
 		if *world != 1 || *peers != "" {
 			if *peers == "" {
@@ -125,7 +125,7 @@ func encoders(device string) (m eval.Models, closeAll func(), err error) {
 		return m, nil, err
 	}
 	closers = append(closers, audio)
-	return eval.Models{Text: text, Vision: vision, Audio: audio}, closeAll, nil
+	return eval.Models{Text: text, Vision: vision, Radiographs: vision.Radiographs(), Audio: audio}, closeAll, nil
 }
 
 // models starts the encoders and the fusion, which is told its settings, in this process.

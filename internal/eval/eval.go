@@ -15,8 +15,10 @@ import (
 type Models struct {
 	Text   analysis.TextEncoder
 	Vision analysis.VisionEncoder
-	Audio  analysis.AudioEncoder
-	Fuser  analysis.Fuser
+	// Radiographs encodes the films that findings are judged from.
+	Radiographs analysis.VisionEncoder
+	Audio       analysis.AudioEncoder
+	Fuser       analysis.Fuser
 }
 
 // Env is what a measurement reads.

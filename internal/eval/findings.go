@@ -38,7 +38,7 @@ func testFilms(ctx context.Context, e Env, name string) ([]filmFeatures, func(la
 		if err != nil {
 			return nil, nil, err
 		}
-		image, err := e.Models.Vision.EncodeImage(ctx, [][]byte{b})
+		image, err := e.Models.Radiographs.EncodeImage(ctx, [][]byte{b})
 		if err != nil {
 			return nil, nil, fmt.Errorf("encode %s: %w", film.Path, err)
 		}
