@@ -105,7 +105,7 @@ func wired(t *testing.T, m *models, encoderTime time.Duration) (path *pipeline.P
 			t.Fatal(err)
 		}
 	}
-	return &pipeline.Pipeline{Text: text, Vision: vision, Audio: audio, Fusion: fusion, EncoderTime: encoderTime}, servers
+	return &pipeline.Pipeline{Text: text, Vision: vision, Radiographs: vision, Audio: audio, Fusion: fusion, EncoderTime: encoderTime}, servers
 }
 
 // subsets returns every subset of the modalities.

@@ -115,23 +115,26 @@ func Build(ctx context.Context, config Config, log *slog.Logger, observer *serve
 	options := wire.ClientOptions{Timeout: config.RequestTimeout, Transport: wire.NewTransport()}
 	text, textErr := wire.NewTextEncoder(config.TextEncoderURL, options)
 	vision, visionErr := wire.NewVisionEncoder(config.VisionEncoderURL, options)
+	radiographs, radiographErr := wire.NewRadiographEncoder(config.VisionEncoderURL, options)
 	audio, audioErr := wire.NewAudioEncoder(config.AudioEncoderURL, options)
 	fusion, fusionErr := wire.NewFuser(config.FusionURL, options)
 	runner, runnerErr := wire.NewModelRunner(config.VisionEncoderURL, options)
-	if err := errors.Join(textErr, visionErr, audioErr, fusionErr, runnerErr); err != nil {
+	if err := errors.Join(textErr, visionErr, radiographErr, audioErr, fusionErr, runnerErr); err != nil {
 		return deps, nil, err
 	}
 	deps.Parts = append(deps.Parts,
 		Part{Name: "text-encoder", Role: string(analysis.Text), Licence: "Apache-2.0", Required: true, Ready: text.Ready, Digest: text.Digest},
 		Part{Name: "vision-encoder", Role: string(analysis.Image), Licence: "Apache-2.0", Ready: vision.Ready, Digest: vision.Digest},
+		Part{Name: "radiograph-encoder", Role: "radiograph", Licence: "Apache-2.0, research only", Ready: radiographs.Ready, Digest: radiographs.Digest},
 		Part{Name: "audio-encoder", Role: string(analysis.Audio), Licence: "CC-BY-SA-4.0 (training data)", Ready: audio.Ready, Digest: audio.Digest},
 		Part{Name: "fusion", Role: "fusion", Licence: "CC-BY-SA-4.0 (training data), research only", Required: true, Ready: fusion.Ready, Digest: fusion.Digest},
 	)
 	path := &pipeline.Pipeline{
-		Text:   memory.TextEncoder(text, text.Digest),
-		Vision: memory.VisionEncoder(vision, vision.Digest),
-		Audio:  memory.AudioEncoder(audio, audio.Digest),
-		Fusion: memory.Fuser(fusion, fusion.Digest),
+		Text:        memory.TextEncoder(text, text.Digest),
+		Vision:      memory.VisionEncoder(vision, vision.Digest),
+		Radiographs: memory.VisionEncoder(radiographs, radiographs.Digest),
+		Audio:       memory.AudioEncoder(audio, audio.Digest),
+		Fusion:      memory.Fuser(fusion, fusion.Digest),
 		// A stalled encoder leaves half of the request's time for the answer without it.
 		EncoderTime: config.RequestTimeout / 2,
 	}

@@ -56,7 +56,7 @@ type Embedder interface {
 // Part is a process that the gateway needs.
 type Part struct {
 	Name string
-	// Role is text, image, audio or fusion for what holds a model, "" for what does not.
+	// Role is text, image, radiograph, audio or fusion for what holds a model, "" for what does not.
 	Role string
 	// Licence is that of the model.
 	Licence string

@@ -34,6 +34,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		return visionencoder.New(visionencoder.Config{Device: s.Device})
 	}
 	return wire.Run(ctx, process, open, func(s *visionencoder.Service, info wire.ModelInfo) http.Handler {
-		return wire.WithModels(wire.NewVisionServer(s, info), s.Models(), info)
+		models := wire.Beside(wire.NewVisionServer(s, info), wire.NewRadiographServer(s.Radiographs(), info.Of(s.Radiographs())))
+		return wire.WithModels(models, s.Models(), info)
 	})
 }

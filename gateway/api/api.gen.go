@@ -325,6 +325,7 @@ const (
 	ModelRoleBrought      ModelRole = "brought"
 	ModelRoleFusion       ModelRole = "fusion"
 	ModelRoleImage        ModelRole = "image"
+	ModelRoleRadiograph   ModelRole = "radiograph"
 	ModelRoleSegmentation ModelRole = "segmentation"
 	ModelRoleText         ModelRole = "text"
 )
@@ -339,6 +340,8 @@ func (e ModelRole) Valid() bool {
 	case ModelRoleFusion:
 		return true
 	case ModelRoleImage:
+		return true
+	case ModelRoleRadiograph:
 		return true
 	case ModelRoleSegmentation:
 		return true

@@ -29,7 +29,8 @@ var models = []model{
 		return wire.Run(ctx, p, func(s wire.Settings) (*visionencoder.Service, error) {
 			return visionencoder.New(visionencoder.Config{Device: s.Device})
 		}, func(s *visionencoder.Service, info wire.ModelInfo) http.Handler {
-			return wire.WithModels(wire.NewVisionServer(s, info), s.Models(), info)
+			models := wire.Beside(wire.NewVisionServer(s, info), wire.NewRadiographServer(s.Radiographs(), info.Of(s.Radiographs())))
+			return wire.WithModels(models, s.Models(), info)
 		})
 	}},
 	{"audio-encoder", "CONSILIUM_AUDIO_ENCODER_URL", func(ctx context.Context, p wire.Process) error {

@@ -39,7 +39,7 @@ func (p *Pipeline) Embed(ctx context.Context, inputs []Input) ([]*analysis.Featu
 		group.Go(guarded(func() (err error) { text, err = p.encodeText(ctx, texts, false); return err }))
 	}
 	if len(images) > 0 {
-		group.Go(guarded(func() (err error) { image, err = p.encodeImage(ctx, images); return err }))
+		group.Go(guarded(func() (err error) { image, err = encodeImages(ctx, p.Vision, images); return err }))
 	}
 	if len(sounds) > 0 {
 		group.Go(guarded(func() (err error) { audio, err = p.encodeAudio(ctx, sounds, false); return err }))

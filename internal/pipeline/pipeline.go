@@ -17,8 +17,10 @@ import (
 type Pipeline struct {
 	Text   analysis.TextEncoder
 	Vision analysis.VisionEncoder
-	Audio  analysis.AudioEncoder
-	Fusion analysis.Fuser
+	// Radiographs encodes the image that findings are judged from.
+	Radiographs analysis.VisionEncoder
+	Audio       analysis.AudioEncoder
+	Fusion      analysis.Fuser
 	// Segmenter measures the image of a report; nil measures nothing.
 	Segmenter analysis.Segmenter
 	// EncoderTime bounds the encoding of one modality in an analysis, 0 for no bound: what a stalled encoder leaves
@@ -103,7 +105,10 @@ func (p *Pipeline) encode(ctx context.Context, request *analysis.Request, lost *
 		into     **analysis.Features
 	}{
 		{analysis.Image, request.Image, func(ctx context.Context) ([]*analysis.Features, error) {
-			return p.encodeImage(ctx, [][]byte{request.Image})
+			if request.Task == analysis.Report {
+				return encodeImages(ctx, p.Radiographs, [][]byte{request.Image})
+			}
+			return encodeImages(ctx, p.Vision, [][]byte{request.Image})
 		}, &fuse.Image},
 		{analysis.Audio, request.Audio, func(ctx context.Context) ([]*analysis.Features, error) {
 			return p.encodeAudio(ctx, [][]byte{request.Audio}, request.Strict)
@@ -190,9 +195,9 @@ func (p *Pipeline) encodeText(ctx context.Context, texts []string, strict bool) 
 	return checked(features, err, analysis.Text, len(texts))
 }
 
-func (p *Pipeline) encodeImage(ctx context.Context, images [][]byte) ([]*analysis.Features, error) {
+func encodeImages(ctx context.Context, encoder analysis.VisionEncoder, images [][]byte) ([]*analysis.Features, error) {
 	defer stage(ctx, string(analysis.Image))()
-	features, err := p.Vision.EncodeImage(ctx, images)
+	features, err := encoder.EncodeImage(ctx, images)
 	return checked(features, err, analysis.Image, len(images))
 }
 

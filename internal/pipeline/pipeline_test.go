@@ -94,7 +94,9 @@ func (p *parts) Fuse(_ context.Context, request *analysis.FuseRequest) (*analysi
 	return &analysis.Result{Answers: []analysis.Candidate{{Text: "yes", Probability: 0.75}, {Text: "no", Probability: 0.25}}, Models: map[string]string{"fusion": "fusion-digest"}}, nil
 }
 
-func (p *parts) pipeline() *Pipeline { return &Pipeline{Text: p, Vision: p, Audio: p, Fusion: p} }
+func (p *parts) pipeline() *Pipeline {
+	return &Pipeline{Text: p, Vision: p, Radiographs: p, Audio: p, Fusion: p}
+}
 
 func TestAnalyzeEncodesWhatIsPresent(t *testing.T) {
 	for name, test := range map[string]struct {

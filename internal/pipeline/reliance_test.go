@@ -120,7 +120,7 @@ func (g grid) EncodeImage(ctx context.Context, images [][]byte) ([]*analysis.Fea
 
 func TestReliance(t *testing.T) {
 	p := &parts{answer: byContent}
-	line := &Pipeline{Text: p, Vision: grid{p}, Audio: p, Fusion: p}
+	line := &Pipeline{Text: p, Vision: grid{p}, Radiographs: grid{p}, Audio: p, Fusion: p}
 	request := &analysis.Request{Task: analysis.Question, Question: "q?", Image: []byte{1}, Audio: []byte{2}, Candidates: 1}
 	want := []analysis.Reliance{
 		{Modality: analysis.Image, Score: 0.5,

@@ -32,12 +32,17 @@ func (s *Settings) Validate() error {
 	return err
 }
 
-// Service is a model with its life: an implementation of one of package analysis's interfaces.
-type Service interface {
+// Model is an implementation of one of package analysis's interfaces.
+type Model interface {
 	// Digest returns the digest of the weights.
 	Digest() string
 	// Probe compares a real forward pass with a stored result.
 	Probe(ctx context.Context) error
+}
+
+// Service is a model with its life.
+type Service interface {
+	Model
 	// Close frees the model; calls in progress end first.
 	Close() error
 }

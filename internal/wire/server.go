@@ -26,6 +26,11 @@ type ModelInfo struct {
 	Log *slog.Logger
 }
 
+// Of returns the info of another model in the same process.
+func (i ModelInfo) Of(model Model) ModelInfo {
+	return ModelInfo{Digest: model.Digest(), Probe: model.Probe, Log: i.Log}
+}
+
 const (
 	// maxHeldBytes bounds the bodies that are held at the same time.
 	maxHeldBytes = 512 << 20
