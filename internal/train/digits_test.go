@@ -179,7 +179,7 @@ func TestRecipeWithTriples(t *testing.T) {
 	triples, _, features := fakeTriples(t)
 	task := fakeVQA(vqaSettings{VisualBatch: 4, MixedBatch: 4, FilmBatch: 2, TripleBatch: 6, Triples: 1, Mixture: 0.5, Alone: 0.25,
 		Findings: 0.5, Contrastive: 0.1, Dim: 12, Heads: 3, Depth: 1, ContrastDim: 4})
-	for _, s := range []struct{ to, from *featureSet }{{task.data.text, features.text}, {task.data.image, features.image}, {task.data.audio, features.audio}} {
+	for _, s := range []struct{ to, from *featureSet }{{task.data.text, features.text}, {task.data.image, features.image}, {task.data.radiograph, features.image}, {task.data.audio, features.audio}} {
 		s.to.Dim, s.to.Rows = s.from.Dim, s.from.Rows
 	}
 	task.triples, task.config.Grid = triples, 2

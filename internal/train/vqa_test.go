@@ -32,9 +32,10 @@ func fakeVQA(settings vqaSettings) *vqaTask {
 		q := question{text: i % 2, image: i, audio: -1, note: -1, caption: 2 + i%2, answer: i % 2}
 		d.visual, d.val = append(d.visual, q), append(d.val, q)
 		d.heard = append(d.heard, question{text: 4, image: -1, audio: i, note: -1, caption: 5 + i%2, answer: 2 + i%2})
-		d.films = append(d.films, film{images: []int{8 + i}, records: []int{7, 8}, labels: []float32{float32(i % 2), 0}})
+		d.films = append(d.films, film{picture: 8 + i, images: []int{8 + i}, records: []int{7, 8}, labels: []float32{float32(i % 2), 0}})
 		d.valSounds = append(d.valSounds, clip{audio: i, cough: i%2 == 0})
 	}
+	d.radiograph = &featureSet{Dim: d.image.Dim, Rows: d.image.Rows}
 	d.valFilms, d.coughs, d.others = d.films, []int{0, 2}, []int{1, 3}
 	d.pictures, d.sounds = []int{0, 3, 8, 9}, []int{0, 1, 2, 3}
 	d.findings = []fusion.Label{{Name: "Edema", Modality: "image", Scale: 1, Threshold: 0.5}, {Name: cough, Modality: "audio", Scale: 1, Threshold: 0.5}}
