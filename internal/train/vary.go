@@ -13,7 +13,7 @@ import (
 	"consilium/internal/media"
 )
 
-// variedSide is the longer side of a varied film: the network sees 224 pixels of what is left after cropping.
+// variedSide is the longer side of a picture that is varied: the network sees 224 pixels of what is left of it.
 const variedSide = 288
 
 // varyFilm returns the film cropped by up to a sixth, turned by up to 10 degrees, lighter or darker, with more or less

@@ -71,7 +71,7 @@ func loadRad(ctx context.Context, questions []dataset.RadQuestion, v radSettings
 			if part == "train" {
 				for i := range v.Variants {
 					images[q.Image] = append(images[q.Image], len(pictures))
-					pictures = append(pictures, variedArtefact("varyRad 1", b, seed, i, varyRad))
+					pictures = append(pictures, variedArtefact("varyRad 2", b, seed, i, varyRad))
 				}
 			}
 		}
@@ -118,13 +118,14 @@ func varyRad(b []byte, rng *rand.Rand) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	img := imaging.Rotate(decoded, rng.Float64()*14-7, color.Black)
+	img := imaging.Fit(decoded, variedSide, variedSide, imaging.Linear)
+	img = imaging.Rotate(img, rng.Float64()*14-7, color.Black)
 	size := img.Bounds().Size()
 	w, h := size.X-rng.IntN(size.X/8+1), size.Y-rng.IntN(size.Y/8+1)
 	x, y := rng.IntN(size.X-w+1), rng.IntN(size.Y-h+1)
 	img = imaging.Crop(img, image.Rect(x, y, x+w, y+h))
 	img = imaging.AdjustContrast(imaging.AdjustGamma(img, 0.8+0.45*rng.Float64()), rng.Float64()*30-15)
 	var out bytes.Buffer
-	err = png.Encode(&out, imaging.Fit(img, 448, 448, imaging.Linear))
+	err = (&png.Encoder{CompressionLevel: png.NoCompression}).Encode(&out, img)
 	return out.Bytes(), err
 }
