@@ -15,6 +15,7 @@ import (
 type Film struct {
 	ID, Path, Patient, Split, View string
 	Labels                         []string
+	NIH                            bool // of NIH ChestX-ray14, where the labels are of one kind
 	// Lung, Anatomy and Lesion are the paths of the masks, "" for one that was not drawn.
 	//
 	// Lung (V7 Labs): both lungs whole, with what lies behind the heart, down to the diaphragm; any value but 0.
@@ -55,7 +56,7 @@ func ReadFilms(folder string) ([]Film, error) {
 	for i, name := range rows[0] {
 		column[name] = i
 	}
-	for _, name := range []string{"id", "file", "patient_id", "split", "view", "labels", "mask_lung", "mask_anatomy", "mask_lesion"} {
+	for _, name := range []string{"id", "file", "patient_id", "split", "view", "labels", "source_dataset", "mask_lung", "mask_anatomy", "mask_lesion"} {
 		if _, ok := column[name]; !ok {
 			return nil, fmt.Errorf("read %s: no column %q", path, name)
 		}
@@ -71,7 +72,8 @@ func ReadFilms(folder string) ([]Film, error) {
 		}
 		films = append(films, Film{
 			ID: get("id"), Path: file("file"), Patient: get("patient_id"), Split: get("split"), View: get("view"),
-			Labels: strings.Split(get("labels"), "|"), Lung: file("mask_lung"), Anatomy: file("mask_anatomy"), Lesion: file("mask_lesion"),
+			Labels: strings.Split(get("labels"), "|"), NIH: strings.HasPrefix(get("source_dataset"), "NIH"),
+			Lung: file("mask_lung"), Anatomy: file("mask_anatomy"), Lesion: file("mask_lesion"),
 		})
 	}
 	return films, nil

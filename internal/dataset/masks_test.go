@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-const filmsHeader = "id,file,patient_id,split,view,labels,mask_lung,mask_anatomy,mask_lesion\n"
+const filmsHeader = "id,file,patient_id,split,view,source_dataset,labels,mask_lung,mask_anatomy,mask_lesion\n"
 
 func writeFilms(t *testing.T, table string) string {
 	t.Helper()
@@ -26,10 +26,10 @@ func writeFilms(t *testing.T, table string) string {
 
 func TestReadFilms(t *testing.T) {
 	folder := writeFilms(t, filmsHeader+
-		"a,images/a.jpg,p2,train,PA,Pneumonia|Edema,masks_lung/a.png,,\n"+
-		"b,images/b.jpg,p1,train,AP,No Finding,,masks_anatomy/b.png,masks_lesion/b.png\n"+
-		"c,images/c.jpg,p1,val,AP,No Finding,,,masks_lesion/c.png\n"+
-		"d,images/d.jpg,p0,test,L,,,,masks_lesion/d.png\n")
+		"a,images/a.jpg,p2,train,PA,NIH ChestX-ray14,Pneumonia|Edema,masks_lung/a.png,,\n"+
+		"b,images/b.jpg,p1,train,AP,x,No Finding,,masks_anatomy/b.png,masks_lesion/b.png\n"+
+		"c,images/c.jpg,p1,val,AP,x,No Finding,,,masks_lesion/c.png\n"+
+		"d,images/d.jpg,p0,test,L,x,,,,masks_lesion/d.png\n")
 	films, err := ReadFilms(folder)
 	if err != nil {
 		t.Fatal(err)
@@ -38,7 +38,7 @@ func TestReadFilms(t *testing.T) {
 		t.Fatalf("%d films", len(films))
 	}
 	a := films[0]
-	if a.ID != "a" || a.Lung != filepath.Join(folder, "cxr", "masks_lung", "a.png") || a.Anatomy != "" || !a.Has("Edema") || a.Has("Effusion") || a.View != "PA" {
+	if a.ID != "a" || a.Lung != filepath.Join(folder, "cxr", "masks_lung", "a.png") || a.Anatomy != "" || !a.Has("Edema") || a.Has("Effusion") || a.View != "PA" || !a.NIH || films[1].NIH {
 		t.Errorf("the first film is %+v", a)
 	}
 	var folds []int

@@ -3,6 +3,7 @@ package mask
 
 import (
 	"fmt"
+	"image"
 	"math"
 	"slices"
 )
@@ -16,6 +17,19 @@ type Mask struct {
 // New returns an empty mask.
 func New(width, height int) Mask {
 	return Mask{Width: width, Height: height, On: make([]bool, width*height)}
+}
+
+// FromGray returns the pixels of a picture whose grey is one of the values, or any but 0 if none is named.
+func FromGray(img *image.Gray, values ...uint8) Mask {
+	size := img.Bounds().Size()
+	m := New(size.X, size.Y)
+	for y := range size.Y {
+		for x := range size.X {
+			v := img.Pix[y*img.Stride+x]
+			m.On[y*size.X+x] = len(values) == 0 && v > 0 || slices.Contains(values, v)
+		}
+	}
+	return m
 }
 
 // Threshold resamples values (height, width), bilinearly between their centres, to a mask of another size, in which a

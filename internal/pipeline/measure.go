@@ -79,7 +79,7 @@ func (p *Pipeline) segmentOne(ctx context.Context, image []byte) (*analysis.Segm
 		return nil, err
 	}
 	s := *made[0] // a cache may share it
-	return &s, measure(&s)
+	return &s, Measure(&s)
 }
 
 // join adds a segmentation to the result. One that the platform is too busy or too down for is a loss that the result
@@ -102,8 +102,8 @@ func (s segmented) join(result *analysis.Result, whole bool) error {
 	return nil
 }
 
-// measure fills in what the masks say, or why they say nothing.
-func measure(s *analysis.Segmentation) error {
+// Measure fills in what the masks say, or why they say nothing. The error is that of masks that cannot be read.
+func Measure(s *analysis.Segmentation) error {
 	cells := map[string]mask.Mask{}
 	for _, m := range s.Masks {
 		on, err := mask.FromRuns(m.Runs, s.Cols, s.Rows)

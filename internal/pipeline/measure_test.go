@@ -192,7 +192,7 @@ func TestTheHeartMayBeMissing(t *testing.T) {
 	}{
 		"none": {segmentation(none), "the heart's edge"}, "faint": {faint, "the heart's edge"}, "outside": {segmentation(outside), "between the lungs"},
 	} {
-		if err := measure(test.s); err != nil {
+		if err := Measure(test.s); err != nil {
 			t.Fatal(err)
 		}
 		for _, m := range test.s.Measurements {

@@ -26,10 +26,15 @@ type segmentSettings struct {
 	// Shared leaves the encoder of start as it is, and out of the weights' file: one encoder serves two nets.
 	Shared bool `recipe:"shared"`
 
-	Fold  int `recipe:"fold"`  // of dataset.Folds, from 1: its films are left out, and validated on; 0: none
-	Side  int `recipe:"side"`  // pixels of a film, each way
-	Batch int `recipe:"batch"` // films
-	Empty int `recipe:"empty"` // of them, films on which there is nothing to find
+	Validation string `recipe:"validation"` // the films of the split val are "held" out, or "trained" on as well
+	Fold       int    `recipe:"fold"`       // of dataset.Folds, from 1: its films are left out, and validated on; 0: none
+
+	Side   int     `recipe:"side"`   // pixels of a film, each way
+	Batch  int     `recipe:"batch"`  // films
+	Empty  int     `recipe:"empty"`  // of them, films on which there is nothing to find
+	Mirror bool    `recipe:"mirror"` // show every second film mirrored
+	Bend   float64 `recipe:"bend"`   // how far films are turned, moved, stretched and bent: 1 is far
+	Veil   float64 `recipe:"veil"`   // share of the films on which parts of the lungs are made as bright as what surrounds them
 }
 
 // segmentExample is a film at the net's size with what is to be found on it.
@@ -72,11 +77,15 @@ func trainSegmentation(ctx context.Context, r *Recipe, env Env, classes []string
 	if err := r.Decode(&s, &t.settings); err != nil {
 		return err
 	}
-	if o := t.settings; o.Batch < 1 || o.Empty >= o.Batch || o.Fold > dataset.Folds {
+	o := t.settings
+	switch {
+	case o.Batch < 1 || o.Empty >= o.Batch || o.Fold > dataset.Folds:
 		return fmt.Errorf("recipe %s: batch = %d, empty = %d, fold = %d: want a film or more, fewer empty ones, and at most fold %d",
 			r.Name, o.Batch, o.Empty, o.Fold, dataset.Folds)
+	case o.Validation != "held" && o.Validation != "trained":
+		return fmt.Errorf("recipe %s: validation = %q: want held or trained", r.Name, o.Validation)
 	}
-	t.config = unet.Config{Classes: classes, Side: int64(t.settings.Side), Widths: segmentWidths}
+	t.config = unet.Config{Classes: classes, Side: int64(t.settings.Side), Widths: segmentWidths, Mirrored: t.settings.Mirror}
 	if err := t.config.Check(); err != nil {
 		return fmt.Errorf("recipe %s: %w", r.Name, err)
 	}
@@ -87,17 +96,20 @@ func trainSegmentation(ctx context.Context, r *Recipe, env Env, classes []string
 	if err := fill(t, films); err != nil {
 		return err
 	}
-	if len(t.films) < t.settings.Batch-t.settings.Empty || t.settings.Empty > 0 && len(t.empty) == 0 {
+	engine := tensor.NewEngine(tensor.Options{Device: env.Device, Threads: env.Threads, Grad: true})
+	defer engine.Close()
+	if len(t.films) < t.drawn() || t.settings.Empty > 0 && len(t.empty) == 0 {
 		return fmt.Errorf("recipe %s: %d films with masks and %d without anything are too few for a batch", r.Name, len(t.films), len(t.empty))
 	}
 	fmt.Fprintf(env.Log, "%s: %d training films, %d with nothing to find, %d validation films\n", r.Name, len(t.films), len(t.empty), len(t.val))
-	engine := tensor.NewEngine(tensor.Options{Device: env.Device, Threads: env.Threads, Grad: true})
-	defer engine.Close()
 	free, err := t.begin(ctx, engine)
 	if err != nil {
 		return err
 	}
 	defer free()
+	if t.base != nil { // a picture is looked at as the encoder's own net looks at it
+		t.config.Mirrored = t.base.Config().Mirrored
+	}
 	return fit(ctx, r, s, t, env, engine)
 }
 
@@ -120,11 +132,11 @@ func (t *segmentTask) begin(ctx context.Context, engine *tensor.Engine) (free fu
 	if err != nil {
 		return nil, fmt.Errorf("begin with the U-Net's weights %s: %w", start, err)
 	}
+	config, err := unet.ParseConfig(metadata)
+	if err != nil {
+		return nil, fmt.Errorf("begin with the U-Net's weights %s: %w", start, err)
+	}
 	if t.settings.Shared {
-		config, err := unet.ParseConfig(metadata)
-		if err != nil {
-			return nil, fmt.Errorf("begin with the U-Net's weights %s: %w", start, err)
-		}
 		p := tensor.FromRaw(raw)
 		free = func() {
 			_ = engine.Do(context.Background(), func(a *tensor.Arena) error { // the engine is open
@@ -150,8 +162,9 @@ func (t *segmentTask) begin(ctx context.Context, engine *tensor.Engine) (free fu
 		}
 		return free, nil
 	}
-	for _, name := range []string{"head.weight", "head.bias"} { // of other classes
-		delete(raw, name)
+	if !slices.Equal(config.Classes, t.config.Classes) {
+		delete(raw, "head.weight")
+		delete(raw, "head.bias")
 	}
 	t.pretrain = raw
 	return free, nil
@@ -181,9 +194,11 @@ func (t *segmentTask) Random(seed uint64) *rand.PCG {
 }
 
 func (t *segmentTask) Pretrained() (map[string]tensor.Raw, error) { return t.pretrain, nil }
-func (t *segmentTask) drawn() int                                 { return t.settings.Batch - t.settings.Empty }
-func (t *segmentTask) EpochLength() int                           { return len(t.films) / t.drawn() }
-func (t *segmentTask) Shuffle(rng *rand.Rand)                     { t.order = rng.Perm(len(t.films)) }
+func (t *segmentTask) drawn() int {
+	return t.settings.Batch - t.settings.Empty
+}
+func (t *segmentTask) EpochLength() int       { return len(t.films) / t.drawn() }
+func (t *segmentTask) Shuffle(rng *rand.Rand) { t.order = rng.Perm(len(t.films)) }
 
 func (t *segmentTask) Metadata() map[string]string {
 	metadata := t.config.Metadata()
@@ -215,7 +230,7 @@ func (t *segmentTask) Draw(rng *rand.Rand, i int) func() (segmentBatch, error) {
 	return func() (segmentBatch, error) {
 		var b segmentBatch
 		for _, e := range chosen {
-			b.add(variant(own, e, t.settings.Side))
+			b.add(variant(own, e, t.settings))
 		}
 		return b, nil
 	}
@@ -271,7 +286,7 @@ func (t *segmentTask) logits(a *tensor.Arena, image []float32) [][]float32 {
 	mark := a.Mark()
 	defer a.Release(mark)
 	side := t.config.Side
-	values := a.Float32s(unet.Both(a, a.FromFloat32(image, 1, 1, side, side), t.model)[0])
+	values := a.Float32s(unet.Logits(a, a.FromFloat32(image, 1, 1, side, side), t.model)[0])
 	var planes [][]float32
 	for plane := range slices.Chunk(values, int(side*side)) {
 		planes = append(planes, plane)
@@ -338,13 +353,5 @@ func readClass(path string, values ...uint8) (mask.Mask, error) {
 	if err != nil {
 		return mask.Mask{}, err
 	}
-	size := grey.Bounds().Size()
-	m := mask.New(size.X, size.Y)
-	for y := range size.Y {
-		for x := range size.X {
-			v := grey.Pix[y*grey.Stride+x]
-			m.On[y*size.X+x] = len(values) == 0 && v > 0 || slices.Contains(values, v)
-		}
-	}
-	return m, nil
+	return mask.FromGray(grey, values...), nil
 }

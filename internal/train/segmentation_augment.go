@@ -3,19 +3,23 @@ package train
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 )
 
 // variant returns a film as it might have been taken of another patient, by another machine, by another person: turned,
 // stretched, mirrored and bent, with another exposure, darkened corners, blur, noise and things laid on it.
-func variant(rng *rand.Rand, e segmentExample, side int) segmentExample {
-	w := newWarp(rng, side)
+func variant(rng *rand.Rand, e segmentExample, s segmentSettings) segmentExample {
+	w := newWarp(rng, s)
 	out := segmentExample{film: e.film, image: w.apply(e.image), target: make([][]float32, len(e.target))}
 	for i, plane := range e.target {
 		if plane != nil {
 			out.target[i] = w.apply(plane)
 		}
 	}
-	expose(rng, out.image, side)
+	if rng.Float64() < s.Veil && out.target[0] != nil {
+		veil(rng, out.image, out.target[0], s.Side)
+	}
+	expose(rng, out.image, s.Side)
 	return out
 }
 
@@ -26,22 +30,24 @@ type warp struct {
 }
 
 // newWarp draws an affine map about the centre and a few slow waves on top.
-func newWarp(rng *rand.Rand, side int) *warp {
+func newWarp(rng *rand.Rand, s segmentSettings) *warp {
+	side, bend := s.Side, s.Bend
 	uniform := func(low, high float64) float64 { return low + (high-low)*rng.Float64() }
-	angle, shear := uniform(-15, 15)*math.Pi/180, uniform(-0.1, 0.1)
-	scaleX, scaleY := math.Exp(uniform(-0.25, 0.25)), math.Exp(uniform(-0.25, 0.25))
-	if rng.IntN(2) == 0 {
+	upTo := func(most float64) float64 { return bend * uniform(-most, most) }
+	angle, shear := upTo(15)*math.Pi/180, upTo(0.1)
+	scaleX, scaleY := math.Exp(upTo(0.25)), math.Exp(upTo(0.25))
+	if s.Mirror && rng.IntN(2) == 0 {
 		scaleX = -scaleX
 	}
 	half := float64(side) / 2
-	moveX, moveY := uniform(-0.15, 0.15)*half, uniform(-0.15, 0.15)*half
+	moveX, moveY := upTo(0.15)*half, upTo(0.15)*half
 	cos, sin := math.Cos(angle), math.Sin(angle)
 	type wave struct{ x, y, phase, toX, toY float64 }
 	waves := make([]wave, 4)
 	for i := range waves {
 		waves[i] = wave{
 			x: uniform(-2, 2) * 2 * math.Pi / float64(side), y: uniform(-2, 2) * 2 * math.Pi / float64(side), phase: uniform(0, 2*math.Pi),
-			toX: rng.NormFloat64() * 0.01 * float64(side), toY: rng.NormFloat64() * 0.01 * float64(side),
+			toX: bend * rng.NormFloat64() * 0.01 * float64(side), toY: bend * rng.NormFloat64() * 0.01 * float64(side),
 		}
 	}
 	w := &warp{side: side, x: make([]float32, side*side), y: make([]float32, side*side)}
@@ -77,6 +83,31 @@ func (w *warp) apply(plane []float32) []float32 {
 		out[i] = top*(1-dy) + bottom*dy
 	}
 	return out
+}
+
+// veil lays soft bright spots on what a mask shows, as consolidation and effusion do: the edge of a lung is to be found
+// where nothing of it is seen.
+func veil(rng *rand.Rand, image, lungs []float32, side int) {
+	sorted := slices.Sorted(slices.Values(image))
+	for range 1 + rng.IntN(3) {
+		at := rng.IntN(len(lungs))
+		for try := 0; try < 100 && lungs[at] < 0.5; try++ {
+			at = rng.IntN(len(lungs))
+		}
+		if lungs[at] < 0.5 { // of a film without lungs
+			return
+		}
+		x, y := float64(at%side), float64(at/side)
+		width, height := float64(side)*(0.06+0.2*rng.Float64()), float64(side)*(0.06+0.2*rng.Float64())
+		bright, strength := sorted[len(sorted)*(60+rng.IntN(35))/100], float32(0.4+0.6*rng.Float64())
+		for i := range image {
+			dx, dy := (float64(i%side)-x)/width, (float64(i/side)-y)/height
+			if d := dx*dx + dy*dy; d < 1 {
+				share := strength * float32(math.Min(1, 2*(1-d)))
+				image[i] += share * (bright - image[i])
+			}
+		}
+	}
 }
 
 // expose changes the greys of a film.

@@ -37,7 +37,7 @@ func trainLesions(ctx context.Context, r *Recipe, env Env) error {
 	return trainSegmentation(ctx, r, env, lesionClasses, func(t *segmentTask, films []dataset.Film) error {
 		var digests []string
 		for _, f := range films {
-			drawn, empty := f.Lesion != "", f.Split == "train" && f.Has(noFinding)
+			drawn, empty := f.Lesion != "", f.Lesion == "" && f.Split == "train" && f.Has(noFinding)
 			if f.Split != "train" && f.Split != "val" || !drawn && !empty {
 				continue
 			}
@@ -45,10 +45,11 @@ func trainLesions(ctx context.Context, r *Recipe, env Env) error {
 			if err != nil {
 				return err
 			}
+			held := t.settings.Fold == 0 && f.Split == "val" && t.settings.Validation == "held"
 			switch fold := dataset.Fold(films, f); {
 			case !drawn:
 				t.empty = append(t.empty, e)
-			case fold == t.settings.Fold:
+			case held || fold == t.settings.Fold:
 				digest, err := fileDigest(f.Path)
 				if err != nil {
 					return err

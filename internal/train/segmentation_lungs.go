@@ -26,19 +26,17 @@ func trainLungs(ctx context.Context, r *Recipe, env Env) error {
 			return fmt.Errorf("recipe %s: fold = %d: folds are of films with lesions", r.Name, t.settings.Fold)
 		}
 		for _, f := range films {
-			drawn := f.Lung != "" || f.Anatomy != ""
-			empty := !drawn && f.View == lateral
-			if f.Split != "train" && f.Split != "val" || !drawn && !empty || empty && f.Split == "val" {
+			drawn, trained := f.Lung != "" || f.Anatomy != "", f.Split == "train" || f.Split == "val" && t.settings.Validation == "trained"
+			if f.Split != "train" && f.Split != "val" || !drawn && (!trained || f.View != lateral) {
 				continue
 			}
 			e, err := lungExample(f, t.settings.Side)
-			if err != nil {
-				return err
-			}
 			switch {
-			case empty:
+			case err != nil:
+				return err
+			case !drawn:
 				t.empty = append(t.empty, e)
-			case f.Split == "val":
+			case !trained:
 				t.val = append(t.val, e)
 			case f.Anatomy != "":
 				t.films = append(t.films, e, e)

@@ -160,6 +160,7 @@ func TestBadSegmentationRecipesAreRefused(t *testing.T) {
 		"side":        {"lungs", []string{"side=100"}, "a multiple of 32"},
 		"batch":       {"lungs", []string{"batch=0"}, "want a film or more"},
 		"all empty":   {"lungs", []string{"batch=2", "empty=2"}, "fewer empty ones"},
+		"split":       {"lungs", []string{"validation=test"}, "want held or trained"},
 		"large batch": {"lungs", []string{"side=32", "batch=500"}, "too few for a batch"},
 		"fold":        {"lungs", []string{"side=32", "fold=1"}, "folds are of films with lesions"},
 		"no fold":     {"lesions", []string{"side=32", "fold=9", "start=efficientnet"}, "at most fold 5"},
@@ -206,6 +207,7 @@ func TestSharesKeepTheArea(t *testing.T) {
 
 func TestVariantsMoveFilmAndMaskAlike(t *testing.T) {
 	const side = 64
+	settings := segmentSettings{Side: side, Bend: 1, Mirror: true, Veil: 0.5}
 	image, target := make([]float32, side*side), make([]float32, side*side)
 	for i := range image {
 		if x, y := i%side, i/side; (x-32)*(x-32)+(y-32)*(y-32) < 200 {
@@ -213,15 +215,15 @@ func TestVariantsMoveFilmAndMaskAlike(t *testing.T) {
 		}
 	}
 	for seed := range uint64(20) {
-		w := newWarp(rand.New(rand.NewPCG(seed, 0)), side)
+		w := newWarp(rand.New(rand.NewPCG(seed, 0)), settings)
 		a, b := w.apply(image), w.apply(target)
 		for i := range a {
 			if a[i] != b[i] {
 				t.Fatalf("seed %d: pixel %d is %v on the film and %v in the mask", seed, i, a[i], b[i])
 			}
 		}
-		e := variant(rand.New(rand.NewPCG(seed, 0)), segmentExample{image: image, target: [][]float32{target, nil}}, side)
-		again := variant(rand.New(rand.NewPCG(seed, 0)), segmentExample{image: image, target: [][]float32{target, nil}}, side)
+		e := variant(rand.New(rand.NewPCG(seed, 0)), segmentExample{image: image, target: [][]float32{target, nil}}, settings)
+		again := variant(rand.New(rand.NewPCG(seed, 0)), segmentExample{image: image, target: [][]float32{target, nil}}, settings)
 		for i, v := range e.image {
 			if v != again.image[i] || math.IsNaN(float64(v)) {
 				t.Fatalf("seed %d: pixel %d is %v, then %v", seed, i, v, again.image[i])

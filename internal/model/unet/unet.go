@@ -19,6 +19,8 @@ type Config struct {
 	Classes []string `json:"classes"` // what is found, one mask each; masks may overlap
 	Side    int64    `json:"side"`    // pixels of the pictures that it was trained on, each way
 	Widths  []int64  `json:"widths"`  // channels of the decoder's four levels, from the coarsest on
+	// Mirrored says that it was trained on mirror images as well, so that a picture can be looked at twice.
+	Mirrored bool `json:"mirrored"`
 }
 
 // configKey is the metadata entry of a weights' file that holds the Config.
@@ -121,13 +123,17 @@ func forward(a *tensor.Arena, x tensor.T, models ...*Model) []tensor.T {
 	return logits
 }
 
-// Both returns, for each of some models with the same encoder, the mean of the logits of the pictures and of their mirror
-// images, turned back: two looks at a film. Nothing can be differentiated by it.
-func Both(a *tensor.Arena, x tensor.T, models ...*Model) []tensor.T {
+// Logits runs some models with the same encoder, and returns of each (B, classes, H, W). Where the first was trained on
+// mirror images they are the mean of those of the picture and of its mirror image, turned back. Nothing can be
+// differentiated by it.
+func Logits(a *tensor.Arena, x tensor.T, models ...*Model) []tensor.T {
 	const columns = 3
 	start := a.Mark()
 	straight := forward(a, x, models...)
 	a.Release(start, straight...)
+	if !models[0].config.Mirrored {
+		return straight
+	}
 	mark := a.Mark()
 	mirrored := forward(a, a.Flip(x, columns), models...)
 	a.Release(mark, mirrored...)

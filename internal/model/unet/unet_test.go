@@ -94,7 +94,13 @@ func TestForwardEqualsPyTorch(t *testing.T) {
 					t.Fatalf("logit %d is %v alone and %v in the batch", i, v, got[len(alone)+i])
 				}
 			}
-			both, flipped := a.Float32s(Both(a, x, m)[0]), a.Float32s(a.Flip(Both(a, a.Flip(x, 3), m, m)[1], 3))
+			if once := a.Float32s(Logits(a, x, m)[0]); once[0] != got[0] || once[len(once)-1] != got[len(got)-1] {
+				t.Errorf("a net that knows no mirror images looks twice")
+			}
+			twice := small
+			twice.Mirrored = true
+			m := New(a, p, twice)
+			both, flipped := a.Float32s(Logits(a, x, m)[0]), a.Float32s(a.Flip(Logits(a, a.Flip(x, 3), m, m)[1], 3))
 			for i := range both {
 				if math.Abs(float64(both[i]-flipped[i])) > 1e-5 {
 					t.Fatalf("logit %d is %v, and %v of the mirror image", i, both[i], flipped[i])

@@ -55,17 +55,17 @@ def same(x, kernel, stride):
     return F.pad(x, pads)
 
 
-def conv(x, name, i, o, kernel, stride, groups):
-    w, b = weight(name + ".weight", o, i // groups, kernel, kernel), vector(name + ".bias", o, 0)
-    return F.conv2d(same(x, kernel, stride), w, b, stride, 0, 1, groups)
+def unet(x, weight, vector, widths=WIDTHS, classes=CLASSES):
+    """Logits of x (B, 1, H, W); weight and vector return a parameter by its name and shape."""
 
+    def conv(x, name, i, o, kernel, stride, groups):
+        w, b = weight(name + ".weight", o, i // groups, kernel, kernel), vector(name + ".bias", o, 0)
+        return F.conv2d(same(x, kernel, stride), w, b, stride, 0, 1, groups)
 
-def norm(x, name):
-    c = x.shape[1]
-    return F.group_norm(x, 8, vector(name + ".weight", c, 1), vector(name + ".bias", c, 0), 1e-5)
+    def norm(x, name):
+        c = x.shape[1]
+        return F.group_norm(x, 8, vector(name + ".weight", c, 1), vector(name + ".bias", c, 0), 1e-5)
 
-
-def unet(x):
     x = x - x.mean((1, 2, 3), keepdim=True)
     x = x / (x.square().mean((1, 2, 3), keepdim=True).sqrt() + 1 / 255)
     x = F.relu6(conv(x, "encoder.stem", 1, 32, 3, 2, 1))
@@ -81,19 +81,19 @@ def unet(x):
             if n in TAPS:
                 skips.append(x)
             i, n = out, n + 1
-    for level, width in enumerate(WIDTHS):
+    for level, width in enumerate(widths):
         name, skip = f"decoder.{level}", skips[-1 - level]
         x = torch.cat([F.interpolate(x, size=skip.shape[2:], mode="nearest"), skip], 1)
         x = F.relu(norm(F.conv2d(x, weight(name + ".first.weight", width, x.shape[1], 3, 3), padding=1), name + ".first_norm"))
         x = F.relu(norm(F.conv2d(x, weight(name + ".second.weight", width, width, 3, 3), padding=1), name + ".second_norm"))
-    x = F.conv2d(x, weight("head.weight", CLASSES, WIDTHS[-1], 1, 1), vector("head.bias", CLASSES, 0))
+    x = F.conv2d(x, weight("head.weight", classes, widths[-1], 1, 1), vector("head.bias", classes, 0))
     return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
 
 
 def main():
     torch.set_num_threads(1)
     x = torch.from_numpy((0.5 + 0.5 * formula("picture", 2 * HEIGHT * WIDTH)).astype(np.float32)).double().reshape(2, 1, HEIGHT, WIDTH)
-    y = unet(x)
+    y = unet(x, weight, vector)
     loss = (y * torch.from_numpy(formula("loss", y.numel())).reshape(y.shape)).mean()
     gradients = torch.autograd.grad(loss, [parameters[name] for name in GRADIENTS])
     golden = {"gradient." + name: g.reshape(-1)[:SOME].float().clone() for name, g in zip(GRADIENTS, gradients)}
@@ -102,4 +102,5 @@ def main():
     print(y.shape, y.mean().item(), y.std().item(), loss.item())
 
 
-main()
+if __name__ == "__main__":
+    main()
