@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"time"
 
+	"consilium/internal/analysis"
 	"consilium/internal/cache"
 	"consilium/internal/serve"
 )
@@ -26,6 +27,8 @@ type Config struct {
 	RequestTimeout time.Duration `env:"REQUEST_TIMEOUT" envDefault:"60s"`
 	// ReviewBelow is the confidence below which an answer needs review if the request says nothing else.
 	ReviewBelow float64 `env:"REVIEW_BELOW" envDefault:"0.7"`
+	// FindingBands are the probabilities above which a finding is in the band high, and in that for follow-up.
+	FindingBands analysis.Bands `env:"FINDING_BANDS" envDefault:"0.95,0.7"`
 	// DICOMDeidentify says whether what identifies a patient is taken out of DICOM before it is stored.
 	DICOMDeidentify Switch `env:"DICOM_DEIDENTIFY" envDefault:"on"`
 	// KnowledgeDir is a folder with the static layer of the knowledge graph; without it, what is stored stays, or else the

@@ -58,7 +58,7 @@ func reportOf(report *analysis.DiagnosticReport) api.Report {
 		for _, sentence := range section.Sentences {
 			evidence := []api.Finding{}
 			for _, f := range sentence.Evidence {
-				evidence = append(evidence, api.Finding{Label: f.Label, Probability: fraction(f.Probability), Threshold: fraction(f.Threshold), Present: f.Present, Modality: api.Modality(f.Modality), Model: optional(f.Model)})
+				evidence = append(evidence, api.Finding{Label: f.Label, Probability: fraction(f.Probability), Threshold: fraction(f.Threshold), Present: f.Present, Modality: api.Modality(f.Modality), Model: optional(f.Model), Band: bandOf(f.Band)})
 			}
 			stated := api.Sentence{Text: sentence.Text, Evidence: evidence}
 			if len(sentence.Measurements) > 0 {
@@ -73,6 +73,15 @@ func reportOf(report *analysis.DiagnosticReport) api.Report {
 		out.NotAssessed = append(out.NotAssessed, api.Omission{Modality: api.Modality(o.Modality), Reason: o.Reason})
 	}
 	return out
+}
+
+// bandOf is nil for a report of before there were bands.
+func bandOf(b analysis.Band) *api.FindingBand {
+	if b == "" {
+		return nil
+	}
+	band := api.FindingBand(b)
+	return &band
 }
 
 func usedOf(artefacts []analysis.Artefact) []api.UsedArtefact {

@@ -57,7 +57,7 @@ func measuring(t *testing.T, nothing bool) *fixture {
 	var path *pipeline.Pipeline
 	f := newFixture(t, func(d *Deps) {
 		was := d.Analyzer.(*pipeline.Pipeline)
-		path = &pipeline.Pipeline{Text: was.Text, Vision: was.Vision, Audio: was.Audio, Fusion: was.Fusion}
+		path = &pipeline.Pipeline{Text: was.Text, Vision: was.Vision, Radiographs: was.Vision, Audio: was.Audio, Fusion: was.Fusion}
 		path.Segmenter = segmenter{models: was.Fusion.(*models), nothing: nothing}
 		d.Analyzer, d.Embedder = path, path
 	})

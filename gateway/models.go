@@ -149,6 +149,7 @@ func (s *server) report(ctx context.Context, work *analysis.Request, model *stri
 		if err != nil {
 			return nil, analysis.Narrative{}, err
 		}
+		s.Bands.Mark(result.Findings)
 		return result, pipeline.Write(result, present), nil
 	}
 	name, number, _ := strings.Cut(*model, "@")
@@ -164,6 +165,7 @@ func (s *server) report(ctx context.Context, work *analysis.Request, model *stri
 	if err != nil {
 		return nil, analysis.Narrative{}, err
 	}
+	s.Bands.Mark(result.Findings)
 	return result, pipeline.WriteBrought(result, &found.Card, present), nil
 }
 

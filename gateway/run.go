@@ -60,7 +60,7 @@ func Build(ctx context.Context, config Config, log *slog.Logger, observer *serve
 			closeAll()
 		}
 	}()
-	deps = Deps{Limits: DefaultLimits, ReviewBelow: config.ReviewBelow, Log: log, Observer: observer}
+	deps = Deps{Limits: DefaultLimits, ReviewBelow: config.ReviewBelow, Bands: config.FindingBands, Log: log, Observer: observer}
 	deps.Limits.RequestTime = config.RequestTimeout
 
 	if err := postgres.Migrate(ctx, config.PostgresURL); err != nil {

@@ -43,7 +43,9 @@ type Deps struct {
 	Limits Limits
 	// ReviewBelow is the confidence below which an answer needs review if the request says nothing else.
 	ReviewBelow float64
-	Log         *slog.Logger
+	// Bands sort the findings of a report by their probability.
+	Bands analysis.Bands
+	Log   *slog.Logger
 	// Observer gives each request a trace, a log line and metrics; nil for the one that NewObserver makes.
 	Observer *serve.Observer
 }

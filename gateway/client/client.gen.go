@@ -120,6 +120,27 @@ func (e EmbeddingRequestEncodingFormat) Valid() bool {
 	}
 }
 
+// Defines values for FindingBand.
+const (
+	FollowUp FindingBand = "follow_up"
+	High     FindingBand = "high"
+	Low      FindingBand = "low"
+)
+
+// Valid indicates whether the value is a known member of the FindingBand enum.
+func (e FindingBand) Valid() bool {
+	switch e {
+	case FollowUp:
+		return true
+	case High:
+		return true
+	case Low:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for HealthStatus.
 const (
 	Alive HealthStatus = "alive"
@@ -778,8 +799,10 @@ type EmbeddingRequest_Input struct {
 
 // Finding defines model for Finding.
 type Finding struct {
-	Label    string   `json:"label"`
-	Modality Modality `json:"modality"`
+	// Band By the probability alone, beside the threshold; above 0.95, above 0.7, or the rest, unless the operator set other bands
+	Band     *FindingBand `json:"band,omitempty"`
+	Label    string       `json:"label"`
+	Modality Modality     `json:"modality"`
 
 	// Model The digest of the model that judged; absent for the fusion
 	Model       *string  `json:"model,omitempty"`
@@ -787,6 +810,9 @@ type Finding struct {
 	Probability Fraction `json:"probability"`
 	Threshold   Fraction `json:"threshold"`
 }
+
+// FindingBand By the probability alone, beside the threshold; above 0.95, above 0.7, or the rest, unless the operator set other bands
+type FindingBand string
 
 // Fraction defines model for Fraction.
 type Fraction = float64

@@ -33,6 +33,8 @@ type Finding struct {
 	Modality  Modality `json:"modality"` // the modality that the label is judged from
 	// Model is the digest of the model that judged, "" for the fusion.
 	Model string `json:"model,omitempty"`
+	// Band is that of Probability; "" from a Fuser.
+	Band Band `json:"band,omitempty"`
 }
 
 // Degradation is a modality that the request had and the result lacks, or has in part, because a part of the

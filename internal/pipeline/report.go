@@ -103,9 +103,35 @@ func omissions(result *analysis.Result, present map[analysis.Modality]bool) []an
 			omitted = append(omitted, analysis.Omission{Modality: modality, Reason: fmt.Sprintf("The %s could not be read: %s; nothing that is judged from it was assessed.", noun(modality), lost[modality])})
 		case !judged:
 			omitted = append(omitted, analysis.Omission{Modality: modality, Reason: fmt.Sprintf("The model judges no finding from the %s alone; it counted only through its weight.", noun(modality))})
+		case modality == analysis.Image:
+			if labels := unsupported(result.Findings); len(labels) > 0 {
+				omitted = append(omitted, analysis.Omission{Modality: modality, Reason: "The model was not trained on " + list(labels) + "; that none is named says nothing."})
+			}
 		}
 	}
 	return omitted
+}
+
+// cheXpert are the observations of CheXpert (Irvin et al. 2019, https://arxiv.org/abs/1901.07031, table 1), without No
+// Finding, beside the name that a finding of this platform may have for the same.
+var cheXpert = []struct{ name, here string }{
+	{"enlarged cardiomediastinum", ""}, {"cardiomegaly", "Cardiomegaly"}, {"lung opacity", "Infiltration"}, {"lung lesion", "Lung Lesion"},
+	{"edema", "Edema"}, {"consolidation", "Consolidation"}, {"pneumonia", "Pneumonia"}, {"atelectasis", "Atelectasis"},
+	{"pneumothorax", "Pneumothorax"}, {"pleural effusion", "Effusion"}, {"other pleural disease", "Pleural_Thickening"},
+	{"fracture", "Fracture"}, {"support devices", "Support Devices"},
+}
+
+// unsupported lists the observations of CheXpert that no finding is, if some are.
+func unsupported(findings []analysis.Finding) (names []string) {
+	for _, c := range cheXpert {
+		if !slices.ContainsFunc(findings, func(f analysis.Finding) bool { return f.Label == c.here }) {
+			names = append(names, c.name)
+		}
+	}
+	if len(names) == len(cheXpert) {
+		return nil
+	}
+	return names
 }
 
 // noun names the artefact of a modality.

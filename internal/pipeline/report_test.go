@@ -85,3 +85,25 @@ func TestReportNeverContradictsFindings(t *testing.T) {
 		}
 	}
 }
+
+func TestReportNamesWhatTheModelWasNotTrainedOn(t *testing.T) {
+	judged := func(labels ...string) string {
+		result := &analysis.Result{}
+		for _, label := range labels {
+			result.Findings = append(result.Findings, analysis.Finding{Label: label, Modality: analysis.Image})
+		}
+		for _, o := range Write(result, map[analysis.Modality]bool{analysis.Image: true}).NotAssessed {
+			if o.Modality == analysis.Image {
+				return o.Reason
+			}
+		}
+		return ""
+	}
+	some := judged("Pneumonia", "Effusion", "Edema")
+	if !strings.Contains(some, "pneumothorax") || strings.Contains(some, "pneumonia") || strings.Contains(some, "effusion") || !strings.Contains(some, "says nothing") {
+		t.Errorf("with three labels of thirteen: %q", some)
+	}
+	if other := judged("Nodule"); other != "" {
+		t.Errorf("of labels that are not CheXpert's: %q", other)
+	}
+}
