@@ -8,7 +8,7 @@ SHELL         := bash
 ENGINES := consilium text-encoder vision-encoder audio-encoder fusion
 
 # Where goroutines meet: these packages' tests run once more under the race detector.
-RACE := ./internal/pipeline/... ./internal/wire/... ./internal/cache/... ./internal/batch/... ./internal/serve/...
+RACE := ./internal/pipeline/... ./internal/wire/... ./internal/cache/... ./internal/knowledge/... ./internal/batch/... ./internal/serve/...
 
 # A program: prints the tested packages whose tests reach (1) or do not reach (0) the tensor engine.
 tested = go list -test -f '{{.ImportPath}}{{range .Deps}} {{.}}{{end}}' ./... | \

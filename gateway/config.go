@@ -8,6 +8,7 @@ import (
 
 	"consilium/internal/analysis"
 	"consilium/internal/cache"
+	"consilium/internal/knowledge/neo4j"
 	"consilium/internal/serve"
 )
 
@@ -75,6 +76,13 @@ func (c *Config) Validate() error {
 			wrong("REDIS_URL", "redis://host:port, rediss://host:port or unix:///path")
 		} else {
 			mistakes = append(mistakes, client.Close())
+		}
+	}
+	if c.Neo4jURL != "" {
+		if static, err := neo4j.Open(c.Neo4jURL); err != nil {
+			wrong("NEO4J_URL", "bolt://user:password@host:port")
+		} else {
+			mistakes = append(mistakes, static.Close())
 		}
 	}
 	for _, service := range []struct{ name, url string }{

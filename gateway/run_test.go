@@ -39,6 +39,11 @@ func TestRun(t *testing.T) {
 		"CONSILIUM_AUDIO_ENCODER_URL":  start(wire.NewAudioServer(m, info("audio-digest"))),
 		"CONSILIUM_FUSION_URL":         start(wire.NewFusionServer(m, info("fusion-digest"))),
 	}
+	kg := t.TempDir()
+	if err := os.WriteFile(filepath.Join(kg, "HumanDO.tsv"), []byte("id\tlabel\tsubClassOf\nDOID:552\tpneumonia\tdisease\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	settings["CONSILIUM_KNOWLEDGE_DIR"] = kg
 	ctx, stop := context.WithCancel(context.Background())
 	reader, writer := io.Pipe()
 	log := &logBuffer{}
@@ -55,6 +60,9 @@ func TestRun(t *testing.T) {
 	f := &fixture{t: t, url: strings.TrimSpace(address), log: log, models: m, router: specRouter(t)}
 	if response, body := f.do(http.MethodGet, "/readyz", nil, nil); response.StatusCode != http.StatusOK {
 		t.Errorf("readiness is %s", body)
+	}
+	if response, body := f.do(http.MethodGet, "/v1/knowledge/terms/FINDING:pneumonia/neighbours?relation=same_as", nil, nil); response.StatusCode != http.StatusOK || !bytes.Contains(body, []byte(`"pneumonia"`)) {
+		t.Errorf("around the finding pneumonia is %s", body)
 	}
 	ask := func() (answer api.StatelessAnswer) {
 		t.Helper()
@@ -128,8 +136,8 @@ func TestEveryMistakeInTheSettingsIsNamed(t *testing.T) {
 		"none set": {map[string]string{"CONSILIUM_POSTGRES_URL": "", "CONSILIUM_BLOB_DIR": "", "CONSILIUM_FUSION_URL": ""},
 			[]string{"CONSILIUM_POSTGRES_URL", "CONSILIUM_BLOB_DIR", "CONSILIUM_FUSION_URL"}},
 		"wrong": {map[string]string{"CONSILIUM_POSTGRES_URL": "mysql://u:hunter2@db/x", "CONSILIUM_REDIS_URL": "http://u:hunter2@cache", "CONSILIUM_TEXT_ENCODER_URL": "text:1",
-			"CONSILIUM_LISTEN": "8080", "CONSILIUM_REQUEST_TIMEOUT": "1h", "CONSILIUM_REVIEW_BELOW": "NaN"},
-			[]string{"CONSILIUM_POSTGRES_URL", "CONSILIUM_REDIS_URL", "CONSILIUM_TEXT_ENCODER_URL", "CONSILIUM_LISTEN", "CONSILIUM_REQUEST_TIMEOUT", "CONSILIUM_REVIEW_BELOW"}},
+			"CONSILIUM_LISTEN": "8080", "CONSILIUM_REQUEST_TIMEOUT": "1h", "CONSILIUM_REVIEW_BELOW": "NaN", "CONSILIUM_NEO4J_URL": "http://u:hunter2@graph"},
+			[]string{"CONSILIUM_POSTGRES_URL", "CONSILIUM_REDIS_URL", "CONSILIUM_TEXT_ENCODER_URL", "CONSILIUM_LISTEN", "CONSILIUM_REQUEST_TIMEOUT", "CONSILIUM_REVIEW_BELOW", "CONSILIUM_NEO4J_URL"}},
 	} {
 		_, err := LoadConfig(func(setting string) string {
 			if value, ok := test.change[setting]; ok {
@@ -155,5 +163,16 @@ func TestEveryMistakeInTheSettingsIsNamed(t *testing.T) {
 func TestRunRefusesArguments(t *testing.T) {
 	if err := Run(context.Background(), []string{"--port"}, func(string) string { return "" }, io.Discard, io.Discard); err == nil {
 		t.Error("an argument was accepted")
+	}
+}
+
+func TestRunRefusesKnowledgeItCannotRead(t *testing.T) {
+	settings := map[string]string{
+		"CONSILIUM_POSTGRES_URL": pgtest.New(t), "CONSILIUM_BLOB_DIR": t.TempDir(), "CONSILIUM_KNOWLEDGE_DIR": t.TempDir(), "CONSILIUM_TEXT_ENCODER_URL": "http://text:1",
+		"CONSILIUM_VISION_ENCODER_URL": "http://vision:1", "CONSILIUM_AUDIO_ENCODER_URL": "http://audio:1", "CONSILIUM_FUSION_URL": "http://fusion:1",
+	}
+	err := Run(t.Context(), nil, func(name string) string { return settings[name] }, io.Discard, io.Discard)
+	if err == nil || !strings.Contains(err.Error(), "CONSILIUM_KNOWLEDGE_DIR") || !strings.Contains(err.Error(), "HumanDO.tsv") {
+		t.Errorf("an empty folder: %v", err)
 	}
 }

@@ -8,10 +8,10 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"unicode/utf8"
 
 	lru "github.com/hashicorp/golang-lru/v2"
+	"golang.org/x/sync/semaphore"
 
 	"consilium/internal/analysis"
 )
@@ -31,7 +31,7 @@ type Graph struct {
 
 	answers *lru.Cache[string, any]
 	layers  *lru.Cache[string, *layer]
-	writing sync.Mutex // fewer attempts than if the writers of one process raced each other
+	writing *semaphore.Weighted // one at a time: fewer attempts than if the writers of one process raced each other
 }
 
 // New returns a graph; memory may be nil.
@@ -44,7 +44,7 @@ func New(static Static, journal Journal, memory Memory, log *slog.Logger) (*Grap
 	if err != nil {
 		return nil, fmt.Errorf("make the cache of layers: %w", err)
 	}
-	return &Graph{static: static, journal: journal, memory: memory, log: log, answers: answers, layers: layers}, nil
+	return &Graph{static: static, journal: journal, memory: memory, log: log, answers: answers, layers: layers, writing: semaphore.NewWeighted(1)}, nil
 }
 
 // Ready returns an error unless the static layer answers.

@@ -348,6 +348,25 @@ func TestRebuild(t *testing.T) {
 	}
 }
 
+// TestCachedAnswersAreCurrent asks one process before and after another adds a fact.
+func TestCachedAnswersAreCurrent(t *testing.T) {
+	f := newFixture(t)
+	other := f.another()
+	q := knowledge.Query{Terms: []string{"DOID:1673"}, Along: knowledge.Up}
+	for _, want := range []string{"1673@0 850@1", "1673@0 0050117@1 850@1"} {
+		for range 3 {
+			if got := around(t, f.ctx, other, q); got != want {
+				t.Errorf("it sees %s, want %s", got, want)
+			}
+		}
+		f.add("1673 is_a 0050117")
+	}
+	f.store.Close()
+	if _, err := other.Around(f.ctx, knowledge.Query{Terms: q.Terms, Along: q.Along, Depth: 1, Limit: 100}); err == nil {
+		t.Error("an answer was given without knowing that it is current")
+	}
+}
+
 func TestTenantsAreApart(t *testing.T) {
 	f := newFixture(t)
 	f.exec("INSERT INTO tenants (tenant_id) VALUES ('other')")
@@ -429,6 +448,12 @@ func TestNewRelease(t *testing.T) {
 	}
 	if err := f.LoadIfNone(t.Context(), f.release); err != nil {
 		t.Fatal(err)
+	}
+	if err := f.store.KnowledgeStatic().Keep(t.Context(), nil); err != nil { // as in a store that is new
+		t.Fatal(err)
+	}
+	if err := f.LoadIfNone(t.Context(), f.release); err == nil || !strings.Contains(err.Error(), next.Digest) {
+		t.Errorf("a store without the release: %v", err)
 	}
 	if current, err := f.store.KnowledgeJournal().Release(t.Context()); err != nil || current != next.Digest {
 		t.Errorf("the release is %s, %v", current, err)

@@ -40,8 +40,10 @@ func (g *Graph) Add(ctx context.Context, fact Fact, onConflict OnConflict) (*Add
 		return nil, err
 	}
 	fact.ID, fact.Source, fact.Seq = "", "", 0
-	g.writing.Lock()
-	defer g.writing.Unlock()
+	if err := g.writing.Acquire(ctx, 1); err != nil {
+		return nil, err
+	}
+	defer g.writing.Release(1)
 	var added *Added
 	err := g.retry(ctx, func(v *view) (done bool, err error) {
 		added, done, err = g.add(ctx, v, fact, onConflict)
@@ -116,8 +118,10 @@ func (g *Graph) add(ctx context.Context, v *view, fact Fact, onConflict OnConfli
 
 // Remove builds a version without a fact; analysis.NotFound if the current one does not have it.
 func (g *Graph) Remove(ctx context.Context, id string) error {
-	g.writing.Lock()
-	defer g.writing.Unlock()
+	if err := g.writing.Acquire(ctx, 1); err != nil {
+		return err
+	}
+	defer g.writing.Release(1)
 	return g.retry(ctx, func(v *view) (bool, error) {
 		i := slices.IndexFunc(v.layer.facts, func(f Fact) bool { return f.ID == id })
 		if i < 0 {
@@ -156,7 +160,8 @@ func (g *Graph) Load(ctx context.Context, release *Release) error {
 	return g.static.Keep(ctx, used)
 }
 
-// LoadIfNone loads a release unless there is one.
+// LoadIfNone loads a release unless there is one. It is an error if that one is not in the store of the static layer: what was
+// added to it would be lost on another.
 func (g *Graph) LoadIfNone(ctx context.Context, release *Release) error {
 	current, err := g.journal.Release(ctx)
 	if err != nil {
@@ -166,10 +171,13 @@ func (g *Graph) LoadIfNone(ctx context.Context, release *Release) error {
 		return g.Load(ctx, release)
 	}
 	has, err := g.static.Has(ctx, current)
-	if err == nil && !has { // the static layer moved to another store
+	switch {
+	case err != nil || has:
+		return err
+	case current == release.Digest:
 		return g.Load(ctx, release)
 	}
-	return err
+	return fmt.Errorf("read the static layer of the knowledge graph: its store lacks the release %s, which has to be loaded from its folder", current)
 }
 
 // move builds a version of v's facts on another release.

@@ -20,7 +20,7 @@ import (
 
 const (
 	connectTimeout = 3 * time.Second
-	retryTime      = 5 * time.Second
+	retryTime      = 2 * time.Second
 	batch          = 2000 // rows of one statement
 	closeTimeout   = 5 * time.Second
 )
