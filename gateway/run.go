@@ -125,7 +125,7 @@ func Build(ctx context.Context, config Config, log *slog.Logger, observer *serve
 	deps.Parts = append(deps.Parts,
 		Part{Name: "text-encoder", Role: string(analysis.Text), Licence: "Apache-2.0", Required: true, Ready: text.Ready, Digest: text.Digest},
 		Part{Name: "vision-encoder", Role: string(analysis.Image), Licence: "Apache-2.0", Ready: vision.Ready, Digest: vision.Digest},
-		Part{Name: "radiograph-encoder", Role: "radiograph", Licence: "Apache-2.0, research only", Ready: radiographs.Ready, Digest: radiographs.Digest},
+		Part{Name: "radiograph-encoder", Role: "radiograph", Licence: "Apache-2.0 (training data of the NIH Clinical Center)", Ready: radiographs.Ready, Digest: radiographs.Digest},
 		Part{Name: "audio-encoder", Role: string(analysis.Audio), Licence: "CC-BY-SA-4.0 (training data)", Ready: audio.Ready, Digest: audio.Digest},
 		Part{Name: "fusion", Role: "fusion", Licence: "CC-BY-SA-4.0 (training data), research only", Required: true, Ready: fusion.Ready, Digest: fusion.Digest},
 	)
