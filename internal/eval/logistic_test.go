@@ -9,13 +9,13 @@ import (
 
 func TestLogisticFindsADirection(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 1))
-	draw := func(n int) (cases []labelledCough) {
+	draw := func(n int) (cases []labelled) {
 		for range n {
 			v := make([]float32, 8)
 			for i := range v {
 				v[i] = float32(5 + rng.NormFloat64())
 			}
-			cases = append(cases, labelledCough{vector: v, covid: float64(v[3]-v[5])+0.3*rng.NormFloat64() > 0})
+			cases = append(cases, labelled{vector: v, positive: float64(v[3]-v[5])+0.3*rng.NormFloat64() > 0})
 		}
 		return cases
 	}
