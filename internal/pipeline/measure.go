@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"consilium/internal/analysis"
 	"consilium/internal/mask"
@@ -98,7 +99,9 @@ func (s segmented) join(result *analysis.Result, whole bool) error {
 		reason = e.Message
 	}
 	result.Segmentation = &analysis.Segmentation{Problem: reason}
-	result.Degraded = append(result.Degraded, analysis.Degradation{Modality: analysis.Image, Reason: "nothing was measured: " + reason})
+	if !slices.ContainsFunc(result.Degraded, func(d analysis.Degradation) bool { return d.Modality == analysis.Image }) {
+		result.Degraded = append(result.Degraded, analysis.Degradation{Modality: analysis.Image, Reason: "nothing was measured: " + reason})
+	}
 	return nil
 }
 
