@@ -61,7 +61,12 @@ type Sentence struct {
 	Text         string        `json:"text"`
 	Evidence     []Finding     `json:"evidence"`
 	Measurements []Measurement `json:"measurements,omitempty"`
+	// WrittenBy is ByPerson if a person wrote Text, "" for the platform.
+	WrittenBy string `json:"written_by,omitempty"`
 }
+
+// ByPerson marks what a person wrote.
+const ByPerson = "person"
 
 // Section is one part of a report: findings, measurements or impression.
 type Section struct {
@@ -77,7 +82,7 @@ type Omission struct {
 
 // Narrative is the written part of a report.
 type Narrative struct {
-	Status      string     `json:"status"` // preliminary until a person signs
+	Status      string     `json:"status,omitempty"` // preliminary as the platform writes it; a Store keeps it as events
 	Disclaimer  string     `json:"disclaimer"`
 	Sections    []Section  `json:"sections"`
 	NotAssessed []Omission `json:"not_assessed"`
@@ -94,4 +99,9 @@ type DiagnosticReport struct {
 	Stages    []Stage
 	TraceID   string
 	CreatedAt time.Time
+	// Version is which version Narrative is: 1 for the platform's. VersionAt is when it was written.
+	Version   int
+	VersionAt time.Time
+	// Events is everything that was done with the report, oldest first.
+	Events []ReportEvent
 }
