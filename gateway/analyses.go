@@ -233,15 +233,6 @@ func (s *server) CreateReport(ctx context.Context, request api.CreateReportReque
 	}
 	return api.CreateReport201JSONResponse{
 		Body:    reportOf(report),
-		Headers: api.CreateReport201ResponseHeaders{Location: "/v1/reports/" + report.ID},
+		Headers: api.CreateReport201ResponseHeaders{Location: "/v1/reports/" + report.ID, ETag: etag(report, jsonForm)},
 	}, nil
-}
-
-// GetReport implements GET /v1/reports/{report_id}.
-func (s *server) GetReport(ctx context.Context, request api.GetReportRequestObject) (api.GetReportResponseObject, error) {
-	report, err := s.Store.Report(ctx, request.ReportId)
-	if err != nil {
-		return nil, err
-	}
-	return api.GetReport200JSONResponse(reportOf(report)), nil
 }

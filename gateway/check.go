@@ -70,8 +70,11 @@ func checkParameters(r *http.Request, known openapi3.Parameters) error {
 	for _, ref := range known {
 		p := ref.Value
 		raw, given := pathParameter(r, p.Name), true
-		if p.In == openapi3.ParameterInQuery {
+		switch p.In {
+		case openapi3.ParameterInQuery:
 			raw, given = query.Get(p.Name), query.Has(p.Name)
+		case openapi3.ParameterInHeader:
+			raw, given = strings.Join(r.Header.Values(p.Name), ", "), len(r.Header.Values(p.Name)) > 0
 		}
 		if !given || p.Schema.Value.Type.Is(openapi3.TypeArray) || p.Schema.Value.Type.Is(openapi3.TypeObject) {
 			continue

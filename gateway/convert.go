@@ -47,7 +47,7 @@ func answerOf(answer *analysis.Answer) api.Answer {
 func reportOf(report *analysis.DiagnosticReport) api.Report {
 	out := api.Report{
 		Id: report.ID, StudyId: report.StudyID, CreatedAt: report.CreatedAt, Artefacts: usedOf(report.Artefacts), Strict: report.Strict,
-		Status: api.ReportStatus(report.Narrative.Status), Disclaimer: report.Narrative.Disclaimer,
+		Status: api.ReportState(report.Status()), Version: report.Version, LatestVersion: report.Latest().Version, Disclaimer: report.Narrative.Disclaimer,
 		Sections: []api.Section{}, NotAssessed: []api.Omission{},
 		Modalities: modalitiesOf(report.Result.Modalities), Degraded: degradedOf(report.Result.Degraded),
 		Attention: attentionOf(report.Result.Attention), Segmentation: segmentationOf(report.Result.Segmentation), Notes: notesOf(report.Result.Notes),
@@ -65,9 +65,21 @@ func reportOf(report *analysis.DiagnosticReport) api.Report {
 				measurements := measurementsOf(sentence.Measurements)
 				stated.Measurements = &measurements
 			}
+			if sentence.WrittenBy == analysis.ByPerson {
+				person := api.SentenceWrittenByPerson
+				stated.WrittenBy = &person
+			}
 			sentences = append(sentences, stated)
 		}
 		out.Sections = append(out.Sections, api.Section{Name: api.SectionName(section.Name), Sentences: sentences})
+	}
+	if e := report.Signature(); e != nil {
+		signature := eventOf(e)
+		out.Signature = &signature
+	}
+	if e := report.Latest(); e.Action == analysis.RejectReport {
+		rejection := eventOf(e)
+		out.Rejection = &rejection
 	}
 	for _, o := range report.Narrative.NotAssessed {
 		out.NotAssessed = append(out.NotAssessed, api.Omission{Modality: api.Modality(o.Modality), Reason: o.Reason})

@@ -28,6 +28,8 @@ import (
 // Deps is what the gateway stands on, and the only difference between production and one machine.
 type Deps struct {
 	Store analysis.Store
+	// Reports keeps what people do with the reports of Store.
+	Reports analysis.ReportStore
 	// Instances keeps what came as DICOM beside the studies of Store.
 	Instances analysis.InstanceStore
 	// DICOMSecret maps the UIDs of DICOM; nil stores DICOM as it comes, with the patient's identity.
@@ -119,7 +121,7 @@ func New(deps Deps) (http.Handler, error) {
 	r.Post("/v1/studies/{study_id}/questions", op.AskStudy)
 	r.Get("/v1/studies/{study_id}/questions", op.ListAnswers)
 	r.Post("/v1/studies/{study_id}/reports", op.CreateReport)
-	r.Get("/v1/reports/{report_id}", op.GetReport)
+	s.reports(r, &op)
 	r.Get("/v1/reports/{report_id}/masks.png", op.GetReportMasks)
 	r.Post("/v1/vqa", op.Vqa)
 	r.Post("/v1/embeddings", op.CreateEmbeddings)

@@ -121,6 +121,36 @@ func (e EmbeddingRequestEncodingFormat) Valid() bool {
 	}
 }
 
+// Defines values for FHIRBundleResourceType.
+const (
+	Bundle FHIRBundleResourceType = "Bundle"
+)
+
+// Valid indicates whether the value is a known member of the FHIRBundleResourceType enum.
+func (e FHIRBundleResourceType) Valid() bool {
+	switch e {
+	case Bundle:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for FHIRBundleType.
+const (
+	Collection FHIRBundleType = "collection"
+)
+
+// Valid indicates whether the value is a known member of the FHIRBundleType enum.
+func (e FHIRBundleType) Valid() bool {
+	switch e {
+	case Collection:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for FindingBand.
 const (
 	FollowUp FindingBand = "follow_up"
@@ -514,15 +544,24 @@ func (e ReadinessStatus) Valid() bool {
 	}
 }
 
-// Defines values for ReportStatus.
+// Defines values for ReportEventAction.
 const (
-	Preliminary ReportStatus = "preliminary"
+	Amend  ReportEventAction = "amend"
+	Create ReportEventAction = "create"
+	Reject ReportEventAction = "reject"
+	Sign   ReportEventAction = "sign"
 )
 
-// Valid indicates whether the value is a known member of the ReportStatus enum.
-func (e ReportStatus) Valid() bool {
+// Valid indicates whether the value is a known member of the ReportEventAction enum.
+func (e ReportEventAction) Valid() bool {
 	switch e {
-	case Preliminary:
+	case Amend:
+		return true
+	case Create:
+		return true
+	case Reject:
+		return true
+	case Sign:
 		return true
 	default:
 		return false
@@ -544,21 +583,81 @@ func (e ReportModelBroughtBy) Valid() bool {
 	}
 }
 
+// Defines values for ReportState.
+const (
+	Amended     ReportState = "amended"
+	Final       ReportState = "final"
+	Preliminary ReportState = "preliminary"
+	Rejected    ReportState = "rejected"
+)
+
+// Valid indicates whether the value is a known member of the ReportState enum.
+func (e ReportState) Valid() bool {
+	switch e {
+	case Amended:
+		return true
+	case Final:
+		return true
+	case Preliminary:
+		return true
+	case Rejected:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for SectionName.
 const (
-	Findings     SectionName = "findings"
-	Impression   SectionName = "impression"
-	Measurements SectionName = "measurements"
+	SectionNameFindings     SectionName = "findings"
+	SectionNameImpression   SectionName = "impression"
+	SectionNameMeasurements SectionName = "measurements"
 )
 
 // Valid indicates whether the value is a known member of the SectionName enum.
 func (e SectionName) Valid() bool {
 	switch e {
-	case Findings:
+	case SectionNameFindings:
 		return true
-	case Impression:
+	case SectionNameImpression:
 		return true
-	case Measurements:
+	case SectionNameMeasurements:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SentenceWrittenBy.
+const (
+	SentenceWrittenByPerson SentenceWrittenBy = "person"
+)
+
+// Valid indicates whether the value is a known member of the SentenceWrittenBy enum.
+func (e SentenceWrittenBy) Valid() bool {
+	switch e {
+	case SentenceWrittenByPerson:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SentenceChangeSection.
+const (
+	SentenceChangeSectionFindings     SentenceChangeSection = "findings"
+	SentenceChangeSectionImpression   SentenceChangeSection = "impression"
+	SentenceChangeSectionMeasurements SentenceChangeSection = "measurements"
+)
+
+// Valid indicates whether the value is a known member of the SentenceChangeSection enum.
+func (e SentenceChangeSection) Valid() bool {
+	switch e {
+	case SentenceChangeSectionFindings:
+		return true
+	case SentenceChangeSectionImpression:
+		return true
+	case SentenceChangeSectionMeasurements:
 		return true
 	default:
 		return false
@@ -797,6 +896,19 @@ type EmbeddingRequest_Input_1_Item struct {
 type EmbeddingRequest_Input struct {
 	union json.RawMessage
 }
+
+// FHIRBundle A collection of FHIR R4 with a DiagnosticReport, its Observations, the models as Devices, and Provenance
+type FHIRBundle struct {
+	Entry        []map[string]interface{} `json:"entry"`
+	ResourceType FHIRBundleResourceType   `json:"resourceType"`
+	Type         FHIRBundleType           `json:"type"`
+}
+
+// FHIRBundleResourceType defines model for FHIRBundle.ResourceType.
+type FHIRBundleResourceType string
+
+// FHIRBundleType defines model for FHIRBundle.Type.
+type FHIRBundleType string
 
 // Finding defines model for Finding.
 type Finding struct {
@@ -1277,6 +1389,14 @@ type Omission struct {
 	Reason   string   `json:"reason"`
 }
 
+// Person Who does something, by their own word; without control characters
+//
+// Example: {"name":"Ada Vogt","role":"radiologist"}
+type Person struct {
+	Name string `json:"name"`
+	Role string `json:"role"`
+}
+
 // Problem defines model for Problem.
 type Problem struct {
 	Detail string `json:"detail"`
@@ -1371,21 +1491,24 @@ type Report struct {
 	Disclaimer string       `json:"disclaimer"`
 
 	// Id Example: 0198c0de-0000-7000-8000-000000000000
-	Id         ID               `json:"id"`
-	Modalities []ModalityWeight `json:"modalities"`
+	Id            ID               `json:"id"`
+	LatestVersion int              `json:"latest_version"`
+	Modalities    []ModalityWeight `json:"modalities"`
 
 	// Model The model that judged, if a user brought it. The platform has checked that it runs, and not that it is right
 	Model *ReportModel `json:"model,omitempty"`
 
 	// Models The digest of each model that took part, by its role (text, image, audio, fusion, segmentation, brought)
-	Models      Models     `json:"models"`
-	NotAssessed []Omission `json:"not_assessed"`
-	Notes       []Note     `json:"notes"`
-	Sections    []Section  `json:"sections"`
+	Models      Models       `json:"models"`
+	NotAssessed []Omission   `json:"not_assessed"`
+	Notes       []Note       `json:"notes"`
+	Rejection   *ReportEvent `json:"rejection,omitempty"`
+	Sections    []Section    `json:"sections"`
 
 	// Segmentation What was seen where on the image. Research; nobody has reviewed it.
 	Segmentation *Segmentation `json:"segmentation,omitempty"`
-	Status       ReportStatus  `json:"status"`
+	Signature    *ReportEvent  `json:"signature,omitempty"`
+	Status       ReportState   `json:"status"`
 	Strict       bool          `json:"strict"`
 
 	// StudyId Example: 0198c0de-0000-7000-8000-000000000000
@@ -1394,10 +1517,51 @@ type Report struct {
 
 	// TraceId W3C trace id of the request, also in the log
 	TraceId TraceID `json:"trace_id"`
+
+	// Version 1 for what the platform wrote
+	Version int `json:"version"`
 }
 
-// ReportStatus defines model for Report.Status.
-type ReportStatus string
+// ReportAmendment defines model for ReportAmendment.
+type ReportAmendment struct {
+	// By Who does something, by their own word; without control characters
+	//
+	// Example: {"name":"Ada Vogt","role":"radiologist"}
+	By      Person           `json:"by"`
+	Changes []SentenceChange `json:"changes"`
+	Reason  ReportReason     `json:"reason"`
+}
+
+// ReportEvent defines model for ReportEvent.
+type ReportEvent struct {
+	Action ReportEventAction `json:"action"`
+	At     time.Time         `json:"at"`
+
+	// By Who does something, by their own word; without control characters
+	//
+	// Example: {"name":"Ada Vogt","role":"radiologist"}
+	By       *Person `json:"by,omitempty"`
+	Reason   *string `json:"reason,omitempty"`
+	Revision int     `json:"revision"`
+
+	// Sha256 Of what the version says, as the database keeps it
+	Sha256 string      `json:"sha256"`
+	Status ReportState `json:"status"`
+
+	// TraceId W3C trace id of the request, also in the log
+	TraceId TraceID `json:"trace_id"`
+
+	// Version The version that the action made or was about
+	Version int `json:"version"`
+}
+
+// ReportEventAction defines model for ReportEvent.Action.
+type ReportEventAction string
+
+// ReportHistory defines model for ReportHistory.
+type ReportHistory struct {
+	Events []ReportEvent `json:"events"`
+}
 
 // ReportModel The model that judged, if a user brought it. The platform has checked that it runs, and not that it is right
 type ReportModel struct {
@@ -1413,6 +1577,18 @@ type ReportModel struct {
 
 // ReportModelBroughtBy defines model for ReportModel.BroughtBy.
 type ReportModelBroughtBy string
+
+// ReportReason defines model for ReportReason.
+type ReportReason = string
+
+// ReportRejection defines model for ReportRejection.
+type ReportRejection struct {
+	// By Who does something, by their own word; without control characters
+	//
+	// Example: {"name":"Ada Vogt","role":"radiologist"}
+	By     Person       `json:"by"`
+	Reason ReportReason `json:"reason"`
+}
 
 // ReportRequest Example: {"strict":false}
 type ReportRequest struct {
@@ -1430,6 +1606,17 @@ type ReportRequest struct {
 	// Strict Refuse, instead of reporting, an input that would have to be cut
 	Strict *Strict `json:"strict,omitempty"`
 }
+
+// ReportSigning defines model for ReportSigning.
+type ReportSigning struct {
+	// By Who does something, by their own word; without control characters
+	//
+	// Example: {"name":"Ada Vogt","role":"radiologist"}
+	By Person `json:"by"`
+}
+
+// ReportState defines model for ReportState.
+type ReportState string
 
 // ReviewBelow The confidence below which the answer needs review; without it the instance's own threshold holds, 0.7 unless it was set otherwise
 //
@@ -1471,7 +1658,29 @@ type Sentence struct {
 	// Measurements The measurements that the sentence rests on; absent for one that rests on findings
 	Measurements *[]Measurement `json:"measurements,omitempty"`
 	Text         string         `json:"text"`
+
+	// WrittenBy Who wrote the text; absent for the platform. The evidence of a sentence that a person changed is what the platform had written it on
+	WrittenBy *SentenceWrittenBy `json:"written_by,omitempty"`
 }
+
+// SentenceWrittenBy Who wrote the text; absent for the platform. The evidence of a sentence that a person changed is what the platform had written it on
+type SentenceWrittenBy string
+
+// SentenceChange With `sentence` and `text` it replaces a sentence, with `sentence` alone it removes one, with `text` alone it adds one at the end. No sentence is changed twice
+//
+// Example: {"section":"impression","sentence":0,"text":"No pneumonia."}
+type SentenceChange struct {
+	Section SentenceChangeSection `json:"section"`
+
+	// Sentence The sentence's place in its section, counted from 0, in the version that is amended
+	Sentence *int `json:"sentence,omitempty"`
+
+	// Text Without control characters
+	Text *string `json:"text,omitempty"`
+}
+
+// SentenceChangeSection defines model for SentenceChange.Section.
+type SentenceChangeSection string
 
 // Stage defines model for Stage.
 type Stage struct {
@@ -1575,6 +1784,9 @@ type FrameList = string
 // GraphVersion defines model for GraphVersion.
 type GraphVersion = int
 
+// IfMatch defines model for IfMatch.
+type IfMatch = string
+
 // InstanceUID Example: 2.25.193210346543210987654321098765432109876
 type InstanceUID = UID
 
@@ -1583,6 +1795,9 @@ type Limit = int
 
 // ModelVersion defines model for ModelVersion.
 type ModelVersion = int
+
+// ReportID Example: 0198c0de-0000-7000-8000-000000000000
+type ReportID = ID
 
 // SeriesUID Example: 2.25.193210346543210987654321098765432109876
 type SeriesUID = UID
@@ -1680,6 +1895,24 @@ type CreateModelMultipartBody struct {
 	Weights openapi_types.File `json:"weights"`
 }
 
+// AmendReportParams defines parameters for AmendReport.
+type AmendReportParams struct {
+	// IfMatch The `ETag` of the report that you have read. 428 without it; 412 if the report was changed since.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// RejectReportParams defines parameters for RejectReport.
+type RejectReportParams struct {
+	// IfMatch The `ETag` of the report that you have read. 428 without it; 412 if the report was changed since.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// SignReportParams defines parameters for SignReport.
+type SignReportParams struct {
+	// IfMatch The `ETag` of the report that you have read. 428 without it; 412 if the report was changed since.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
 // ListStudiesParams defines parameters for ListStudies.
 type ListStudiesParams struct {
 	// Cursor The `next_cursor` of the page before
@@ -1752,6 +1985,15 @@ type AddFactJSONRequestBody = KnowledgeFactRequest
 
 // CreateModelMultipartRequestBody defines body for CreateModel for multipart/form-data ContentType.
 type CreateModelMultipartRequestBody CreateModelMultipartBody
+
+// AmendReportJSONRequestBody defines body for AmendReport for application/json ContentType.
+type AmendReportJSONRequestBody = ReportAmendment
+
+// RejectReportJSONRequestBody defines body for RejectReport for application/json ContentType.
+type RejectReportJSONRequestBody = ReportRejection
+
+// SignReportJSONRequestBody defines body for SignReport for application/json ContentType.
+type SignReportJSONRequestBody = ReportSigning
 
 // CreateStudyMultipartRequestBody defines body for CreateStudy for multipart/form-data ContentType.
 type CreateStudyMultipartRequestBody CreateStudyMultipartBody
@@ -2033,10 +2275,25 @@ type ServerInterface interface {
 	UnloadModelVersion(w http.ResponseWriter, r *http.Request, model ModelName, version ModelVersion)
 	// GetReport Read a report
 	// (GET /v1/reports/{report_id})
-	GetReport(w http.ResponseWriter, r *http.Request, reportId ID)
+	GetReport(w http.ResponseWriter, r *http.Request, reportId ReportID)
+	// AmendReport Change sentences of a report
+	// (POST /v1/reports/{report_id}/amend)
+	AmendReport(w http.ResponseWriter, r *http.Request, reportId ReportID, params AmendReportParams)
+	// GetReportHistory Read what was done with a report
+	// (GET /v1/reports/{report_id}/history)
+	GetReportHistory(w http.ResponseWriter, r *http.Request, reportId ReportID)
 	// GetReportMasks Look at the masks that a report was measured in
 	// (GET /v1/reports/{report_id}/masks.png)
 	GetReportMasks(w http.ResponseWriter, r *http.Request, reportId ID)
+	// RejectReport Reject a report
+	// (POST /v1/reports/{report_id}/reject)
+	RejectReport(w http.ResponseWriter, r *http.Request, reportId ReportID, params RejectReportParams)
+	// SignReport Sign a report
+	// (POST /v1/reports/{report_id}/sign)
+	SignReport(w http.ResponseWriter, r *http.Request, reportId ReportID, params SignReportParams)
+	// GetReportVersion Read one version of a report
+	// (GET /v1/reports/{report_id}/versions/{version})
+	GetReportVersion(w http.ResponseWriter, r *http.Request, reportId ReportID, version int)
 	// ListStudies List studies, newest first
 	// (GET /v1/studies)
 	ListStudies(w http.ResponseWriter, r *http.Request, params ListStudiesParams)
@@ -2228,13 +2485,43 @@ func (_ Unimplemented) UnloadModelVersion(w http.ResponseWriter, r *http.Request
 
 // GetReport Read a report
 // (GET /v1/reports/{report_id})
-func (_ Unimplemented) GetReport(w http.ResponseWriter, r *http.Request, reportId ID) {
+func (_ Unimplemented) GetReport(w http.ResponseWriter, r *http.Request, reportId ReportID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// AmendReport Change sentences of a report
+// (POST /v1/reports/{report_id}/amend)
+func (_ Unimplemented) AmendReport(w http.ResponseWriter, r *http.Request, reportId ReportID, params AmendReportParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// GetReportHistory Read what was done with a report
+// (GET /v1/reports/{report_id}/history)
+func (_ Unimplemented) GetReportHistory(w http.ResponseWriter, r *http.Request, reportId ReportID) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
 // GetReportMasks Look at the masks that a report was measured in
 // (GET /v1/reports/{report_id}/masks.png)
 func (_ Unimplemented) GetReportMasks(w http.ResponseWriter, r *http.Request, reportId ID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// RejectReport Reject a report
+// (POST /v1/reports/{report_id}/reject)
+func (_ Unimplemented) RejectReport(w http.ResponseWriter, r *http.Request, reportId ReportID, params RejectReportParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// SignReport Sign a report
+// (POST /v1/reports/{report_id}/sign)
+func (_ Unimplemented) SignReport(w http.ResponseWriter, r *http.Request, reportId ReportID, params SignReportParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// GetReportVersion Read one version of a report
+// (GET /v1/reports/{report_id}/versions/{version})
+func (_ Unimplemented) GetReportVersion(w http.ResponseWriter, r *http.Request, reportId ReportID, version int) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -3126,7 +3413,7 @@ func (siw *ServerInterfaceWrapper) GetReport(w http.ResponseWriter, r *http.Requ
 	_ = err
 
 	// ------------- Path parameter "report_id" -------------
-	var reportId ID
+	var reportId ReportID
 
 	err = runtime.BindStyledParameterWithOptions("simple", "report_id", chi.URLParam(r, "report_id"), &reportId, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: r.URL.RawPath == ""})
 	if err != nil {
@@ -3136,6 +3423,82 @@ func (siw *ServerInterfaceWrapper) GetReport(w http.ResponseWriter, r *http.Requ
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.GetReport(w, r, reportId)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// AmendReport operation middleware
+func (siw *ServerInterfaceWrapper) AmendReport(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "report_id" -------------
+	var reportId ReportID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "report_id", chi.URLParam(r, "report_id"), &reportId, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "report_id", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params AmendReportParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "If-Match", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "If-Match", Err: err})
+			return
+		}
+
+		params.IfMatch = &IfMatch
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.AmendReport(w, r, reportId, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetReportHistory operation middleware
+func (siw *ServerInterfaceWrapper) GetReportHistory(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "report_id" -------------
+	var reportId ReportID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "report_id", chi.URLParam(r, "report_id"), &reportId, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "report_id", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetReportHistory(w, r, reportId)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -3162,6 +3525,141 @@ func (siw *ServerInterfaceWrapper) GetReportMasks(w http.ResponseWriter, r *http
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.GetReportMasks(w, r, reportId)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// RejectReport operation middleware
+func (siw *ServerInterfaceWrapper) RejectReport(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "report_id" -------------
+	var reportId ReportID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "report_id", chi.URLParam(r, "report_id"), &reportId, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "report_id", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params RejectReportParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "If-Match", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "If-Match", Err: err})
+			return
+		}
+
+		params.IfMatch = &IfMatch
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.RejectReport(w, r, reportId, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// SignReport operation middleware
+func (siw *ServerInterfaceWrapper) SignReport(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "report_id" -------------
+	var reportId ReportID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "report_id", chi.URLParam(r, "report_id"), &reportId, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "report_id", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params SignReportParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "If-Match", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "If-Match", Err: err})
+			return
+		}
+
+		params.IfMatch = &IfMatch
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.SignReport(w, r, reportId, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetReportVersion operation middleware
+func (siw *ServerInterfaceWrapper) GetReportVersion(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "report_id" -------------
+	var reportId ReportID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "report_id", chi.URLParam(r, "report_id"), &reportId, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "report_id", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "version" -------------
+	var version int
+
+	err = runtime.BindStyledParameterWithOptions("simple", "version", chi.URLParam(r, "version"), &version, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "version", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetReportVersion(w, r, reportId, version)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -3578,6 +4076,21 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 	})
 	r.Group(func(r chi.Router) {
 		r.Get(options.BaseURL+"/v1/reports/{report_id}", wrapper.GetReport)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/v1/reports/{report_id}/versions/{version}", wrapper.GetReportVersion)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/v1/reports/{report_id}/history", wrapper.GetReportHistory)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/v1/reports/{report_id}/sign", wrapper.SignReport)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/v1/reports/{report_id}/amend", wrapper.AmendReport)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/v1/reports/{report_id}/reject", wrapper.RejectReport)
 	})
 	r.Group(func(r chi.Router) {
 		r.Get(options.BaseURL+"/v1/reports/{report_id}/masks.png", wrapper.GetReportMasks)
@@ -4829,16 +5342,204 @@ func (response UnloadModelVersiondefaultApplicationProblemPlusJSONResponse) Visi
 }
 
 type GetReportRequestObject struct {
-	ReportId ID `json:"report_id"`
+	ReportId ReportID `json:"report_id"`
 }
 
 type GetReportResponseObject interface {
 	VisitGetReportResponse(w http.ResponseWriter) error
 }
 
-type GetReport200JSONResponse Report
+type GetReport200ResponseHeaders struct {
+	ETag string
+}
+
+type GetReport200ApplicationdicomResponse struct {
+	Body          io.Reader
+	Headers       GetReport200ResponseHeaders
+	ContentLength int64
+}
+
+func (response GetReport200ApplicationdicomResponse) VisitGetReportResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "application/dicom")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type GetReport200ApplicationFhirPlusJSONResponse struct {
+	Body    FHIRBundle
+	Headers GetReport200ResponseHeaders
+}
+
+func (response GetReport200ApplicationFhirPlusJSONResponse) VisitGetReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/fhir+json")
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetReport200JSONResponse struct {
+	Body    Report
+	Headers GetReport200ResponseHeaders
+}
 
 func (response GetReport200JSONResponse) VisitGetReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetReport200ApplicationpdfResponse struct {
+	Body          io.Reader
+	Headers       GetReport200ResponseHeaders
+	ContentLength int64
+}
+
+func (response GetReport200ApplicationpdfResponse) VisitGetReportResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "application/pdf")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type GetReport200TexthtmlResponse struct {
+	Body          io.Reader
+	Headers       GetReport200ResponseHeaders
+	ContentLength int64
+}
+
+func (response GetReport200TexthtmlResponse) VisitGetReportResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/html")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type GetReportdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response GetReportdefaultApplicationProblemPlusJSONResponse) VisitGetReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AmendReportRequestObject struct {
+	ReportId ReportID `json:"report_id"`
+	Params   AmendReportParams
+	Body     *AmendReportJSONRequestBody
+}
+
+type AmendReportResponseObject interface {
+	VisitAmendReportResponse(w http.ResponseWriter) error
+}
+
+type AmendReport200ResponseHeaders struct {
+	ETag string
+}
+
+type AmendReport200JSONResponse struct {
+	Body    Report
+	Headers AmendReport200ResponseHeaders
+}
+
+func (response AmendReport200JSONResponse) VisitAmendReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AmendReportdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response AmendReportdefaultApplicationProblemPlusJSONResponse) VisitAmendReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetReportHistoryRequestObject struct {
+	ReportId ReportID `json:"report_id"`
+}
+
+type GetReportHistoryResponseObject interface {
+	VisitGetReportHistoryResponse(w http.ResponseWriter) error
+}
+
+type GetReportHistory200JSONResponse ReportHistory
+
+func (response GetReportHistory200JSONResponse) VisitGetReportHistoryResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
@@ -4850,13 +5551,13 @@ func (response GetReport200JSONResponse) VisitGetReportResponse(w http.ResponseW
 	return err
 }
 
-type GetReportdefaultApplicationProblemPlusJSONResponse struct {
+type GetReportHistorydefaultApplicationProblemPlusJSONResponse struct {
 	Body       Problem
 	Headers    ProblemResponseHeaders
 	StatusCode int
 }
 
-func (response GetReportdefaultApplicationProblemPlusJSONResponse) VisitGetReportResponse(w http.ResponseWriter) error {
+func (response GetReportHistorydefaultApplicationProblemPlusJSONResponse) VisitGetReportHistoryResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -4906,6 +5607,248 @@ type GetReportMasksdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetReportMasksdefaultApplicationProblemPlusJSONResponse) VisitGetReportMasksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RejectReportRequestObject struct {
+	ReportId ReportID `json:"report_id"`
+	Params   RejectReportParams
+	Body     *RejectReportJSONRequestBody
+}
+
+type RejectReportResponseObject interface {
+	VisitRejectReportResponse(w http.ResponseWriter) error
+}
+
+type RejectReport200ResponseHeaders struct {
+	ETag string
+}
+
+type RejectReport200JSONResponse struct {
+	Body    Report
+	Headers RejectReport200ResponseHeaders
+}
+
+func (response RejectReport200JSONResponse) VisitRejectReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RejectReportdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response RejectReportdefaultApplicationProblemPlusJSONResponse) VisitRejectReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SignReportRequestObject struct {
+	ReportId ReportID `json:"report_id"`
+	Params   SignReportParams
+	Body     *SignReportJSONRequestBody
+}
+
+type SignReportResponseObject interface {
+	VisitSignReportResponse(w http.ResponseWriter) error
+}
+
+type SignReport200ResponseHeaders struct {
+	ETag string
+}
+
+type SignReport200JSONResponse struct {
+	Body    Report
+	Headers SignReport200ResponseHeaders
+}
+
+func (response SignReport200JSONResponse) VisitSignReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SignReportdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response SignReportdefaultApplicationProblemPlusJSONResponse) VisitSignReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetReportVersionRequestObject struct {
+	ReportId ReportID `json:"report_id"`
+	Version  int      `json:"version"`
+}
+
+type GetReportVersionResponseObject interface {
+	VisitGetReportVersionResponse(w http.ResponseWriter) error
+}
+
+type GetReportVersion200ResponseHeaders struct {
+	ETag string
+}
+
+type GetReportVersion200ApplicationdicomResponse struct {
+	Body          io.Reader
+	Headers       GetReportVersion200ResponseHeaders
+	ContentLength int64
+}
+
+func (response GetReportVersion200ApplicationdicomResponse) VisitGetReportVersionResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "application/dicom")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type GetReportVersion200ApplicationFhirPlusJSONResponse struct {
+	Body    FHIRBundle
+	Headers GetReportVersion200ResponseHeaders
+}
+
+func (response GetReportVersion200ApplicationFhirPlusJSONResponse) VisitGetReportVersionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/fhir+json")
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetReportVersion200JSONResponse struct {
+	Body    Report
+	Headers GetReportVersion200ResponseHeaders
+}
+
+func (response GetReportVersion200JSONResponse) VisitGetReportVersionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetReportVersion200ApplicationpdfResponse struct {
+	Body          io.Reader
+	Headers       GetReportVersion200ResponseHeaders
+	ContentLength int64
+}
+
+func (response GetReportVersion200ApplicationpdfResponse) VisitGetReportVersionResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "application/pdf")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type GetReportVersion200TexthtmlResponse struct {
+	Body          io.Reader
+	Headers       GetReportVersion200ResponseHeaders
+	ContentLength int64
+}
+
+func (response GetReportVersion200TexthtmlResponse) VisitGetReportVersionResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/html")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type GetReportVersiondefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response GetReportVersiondefaultApplicationProblemPlusJSONResponse) VisitGetReportVersionResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -5243,6 +6186,7 @@ type CreateReportResponseObject interface {
 }
 
 type CreateReport201ResponseHeaders struct {
+	ETag     string
 	Location string
 }
 
@@ -5258,6 +6202,7 @@ func (response CreateReport201JSONResponse) VisitCreateReportResponse(w http.Res
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
 	w.Header().Set("Location", fmt.Sprint(response.Headers.Location))
 	w.WriteHeader(201)
 	_, err := buf.WriteTo(w)
@@ -5411,9 +6356,24 @@ type StrictServerInterface interface {
 	// GetReport Read a report
 	// (GET /v1/reports/{report_id})
 	GetReport(ctx context.Context, request GetReportRequestObject) (GetReportResponseObject, error)
+	// AmendReport Change sentences of a report
+	// (POST /v1/reports/{report_id}/amend)
+	AmendReport(ctx context.Context, request AmendReportRequestObject) (AmendReportResponseObject, error)
+	// GetReportHistory Read what was done with a report
+	// (GET /v1/reports/{report_id}/history)
+	GetReportHistory(ctx context.Context, request GetReportHistoryRequestObject) (GetReportHistoryResponseObject, error)
 	// GetReportMasks Look at the masks that a report was measured in
 	// (GET /v1/reports/{report_id}/masks.png)
 	GetReportMasks(ctx context.Context, request GetReportMasksRequestObject) (GetReportMasksResponseObject, error)
+	// RejectReport Reject a report
+	// (POST /v1/reports/{report_id}/reject)
+	RejectReport(ctx context.Context, request RejectReportRequestObject) (RejectReportResponseObject, error)
+	// SignReport Sign a report
+	// (POST /v1/reports/{report_id}/sign)
+	SignReport(ctx context.Context, request SignReportRequestObject) (SignReportResponseObject, error)
+	// GetReportVersion Read one version of a report
+	// (GET /v1/reports/{report_id}/versions/{version})
+	GetReportVersion(ctx context.Context, request GetReportVersionRequestObject) (GetReportVersionResponseObject, error)
 	// ListStudies List studies, newest first
 	// (GET /v1/studies)
 	ListStudies(ctx context.Context, request ListStudiesRequestObject) (ListStudiesResponseObject, error)
@@ -6165,7 +7125,7 @@ func (sh *strictHandler) UnloadModelVersion(w http.ResponseWriter, r *http.Reque
 }
 
 // GetReport operation middleware
-func (sh *strictHandler) GetReport(w http.ResponseWriter, r *http.Request, reportId ID) {
+func (sh *strictHandler) GetReport(w http.ResponseWriter, r *http.Request, reportId ReportID) {
 	var request GetReportRequestObject
 
 	request.ReportId = reportId
@@ -6183,6 +7143,66 @@ func (sh *strictHandler) GetReport(w http.ResponseWriter, r *http.Request, repor
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(GetReportResponseObject); ok {
 		if err := validResponse.VisitGetReportResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// AmendReport operation middleware
+func (sh *strictHandler) AmendReport(w http.ResponseWriter, r *http.Request, reportId ReportID, params AmendReportParams) {
+	var request AmendReportRequestObject
+
+	request.ReportId = reportId
+	request.Params = params
+
+	var body AmendReportJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.AmendReport(ctx, request.(AmendReportRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "AmendReport")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(AmendReportResponseObject); ok {
+		if err := validResponse.VisitAmendReportResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetReportHistory operation middleware
+func (sh *strictHandler) GetReportHistory(w http.ResponseWriter, r *http.Request, reportId ReportID) {
+	var request GetReportHistoryRequestObject
+
+	request.ReportId = reportId
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetReportHistory(ctx, request.(GetReportHistoryRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetReportHistory")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetReportHistoryResponseObject); ok {
+		if err := validResponse.VisitGetReportHistoryResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {
@@ -6209,6 +7229,101 @@ func (sh *strictHandler) GetReportMasks(w http.ResponseWriter, r *http.Request, 
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(GetReportMasksResponseObject); ok {
 		if err := validResponse.VisitGetReportMasksResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// RejectReport operation middleware
+func (sh *strictHandler) RejectReport(w http.ResponseWriter, r *http.Request, reportId ReportID, params RejectReportParams) {
+	var request RejectReportRequestObject
+
+	request.ReportId = reportId
+	request.Params = params
+
+	var body RejectReportJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.RejectReport(ctx, request.(RejectReportRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RejectReport")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(RejectReportResponseObject); ok {
+		if err := validResponse.VisitRejectReportResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// SignReport operation middleware
+func (sh *strictHandler) SignReport(w http.ResponseWriter, r *http.Request, reportId ReportID, params SignReportParams) {
+	var request SignReportRequestObject
+
+	request.ReportId = reportId
+	request.Params = params
+
+	var body SignReportJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.SignReport(ctx, request.(SignReportRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "SignReport")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(SignReportResponseObject); ok {
+		if err := validResponse.VisitSignReportResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetReportVersion operation middleware
+func (sh *strictHandler) GetReportVersion(w http.ResponseWriter, r *http.Request, reportId ReportID, version int) {
+	var request GetReportVersionRequestObject
+
+	request.ReportId = reportId
+	request.Version = version
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetReportVersion(ctx, request.(GetReportVersionRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetReportVersion")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetReportVersionResponseObject); ok {
+		if err := validResponse.VisitGetReportVersionResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

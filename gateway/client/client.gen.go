@@ -120,6 +120,36 @@ func (e EmbeddingRequestEncodingFormat) Valid() bool {
 	}
 }
 
+// Defines values for FHIRBundleResourceType.
+const (
+	Bundle FHIRBundleResourceType = "Bundle"
+)
+
+// Valid indicates whether the value is a known member of the FHIRBundleResourceType enum.
+func (e FHIRBundleResourceType) Valid() bool {
+	switch e {
+	case Bundle:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for FHIRBundleType.
+const (
+	Collection FHIRBundleType = "collection"
+)
+
+// Valid indicates whether the value is a known member of the FHIRBundleType enum.
+func (e FHIRBundleType) Valid() bool {
+	switch e {
+	case Collection:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for FindingBand.
 const (
 	FollowUp FindingBand = "follow_up"
@@ -513,15 +543,24 @@ func (e ReadinessStatus) Valid() bool {
 	}
 }
 
-// Defines values for ReportStatus.
+// Defines values for ReportEventAction.
 const (
-	Preliminary ReportStatus = "preliminary"
+	Amend  ReportEventAction = "amend"
+	Create ReportEventAction = "create"
+	Reject ReportEventAction = "reject"
+	Sign   ReportEventAction = "sign"
 )
 
-// Valid indicates whether the value is a known member of the ReportStatus enum.
-func (e ReportStatus) Valid() bool {
+// Valid indicates whether the value is a known member of the ReportEventAction enum.
+func (e ReportEventAction) Valid() bool {
 	switch e {
-	case Preliminary:
+	case Amend:
+		return true
+	case Create:
+		return true
+	case Reject:
+		return true
+	case Sign:
 		return true
 	default:
 		return false
@@ -543,21 +582,81 @@ func (e ReportModelBroughtBy) Valid() bool {
 	}
 }
 
+// Defines values for ReportState.
+const (
+	Amended     ReportState = "amended"
+	Final       ReportState = "final"
+	Preliminary ReportState = "preliminary"
+	Rejected    ReportState = "rejected"
+)
+
+// Valid indicates whether the value is a known member of the ReportState enum.
+func (e ReportState) Valid() bool {
+	switch e {
+	case Amended:
+		return true
+	case Final:
+		return true
+	case Preliminary:
+		return true
+	case Rejected:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for SectionName.
 const (
-	Findings     SectionName = "findings"
-	Impression   SectionName = "impression"
-	Measurements SectionName = "measurements"
+	SectionNameFindings     SectionName = "findings"
+	SectionNameImpression   SectionName = "impression"
+	SectionNameMeasurements SectionName = "measurements"
 )
 
 // Valid indicates whether the value is a known member of the SectionName enum.
 func (e SectionName) Valid() bool {
 	switch e {
-	case Findings:
+	case SectionNameFindings:
 		return true
-	case Impression:
+	case SectionNameImpression:
 		return true
-	case Measurements:
+	case SectionNameMeasurements:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SentenceWrittenBy.
+const (
+	SentenceWrittenByPerson SentenceWrittenBy = "person"
+)
+
+// Valid indicates whether the value is a known member of the SentenceWrittenBy enum.
+func (e SentenceWrittenBy) Valid() bool {
+	switch e {
+	case SentenceWrittenByPerson:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SentenceChangeSection.
+const (
+	SentenceChangeSectionFindings     SentenceChangeSection = "findings"
+	SentenceChangeSectionImpression   SentenceChangeSection = "impression"
+	SentenceChangeSectionMeasurements SentenceChangeSection = "measurements"
+)
+
+// Valid indicates whether the value is a known member of the SentenceChangeSection enum.
+func (e SentenceChangeSection) Valid() bool {
+	switch e {
+	case SentenceChangeSectionFindings:
+		return true
+	case SentenceChangeSectionImpression:
+		return true
+	case SentenceChangeSectionMeasurements:
 		return true
 	default:
 		return false
@@ -796,6 +895,19 @@ type EmbeddingRequest_Input_1_Item struct {
 type EmbeddingRequest_Input struct {
 	union json.RawMessage
 }
+
+// FHIRBundle A collection of FHIR R4 with a DiagnosticReport, its Observations, the models as Devices, and Provenance
+type FHIRBundle struct {
+	Entry        []map[string]interface{} `json:"entry"`
+	ResourceType FHIRBundleResourceType   `json:"resourceType"`
+	Type         FHIRBundleType           `json:"type"`
+}
+
+// FHIRBundleResourceType defines model for FHIRBundle.ResourceType.
+type FHIRBundleResourceType string
+
+// FHIRBundleType defines model for FHIRBundle.Type.
+type FHIRBundleType string
 
 // Finding defines model for Finding.
 type Finding struct {
@@ -1276,6 +1388,14 @@ type Omission struct {
 	Reason   string   `json:"reason"`
 }
 
+// Person Who does something, by their own word; without control characters
+//
+// Example: {"name":"Ada Vogt","role":"radiologist"}
+type Person struct {
+	Name string `json:"name"`
+	Role string `json:"role"`
+}
+
 // Problem defines model for Problem.
 type Problem struct {
 	Detail string `json:"detail"`
@@ -1370,21 +1490,24 @@ type Report struct {
 	Disclaimer string       `json:"disclaimer"`
 
 	// Id Example: 0198c0de-0000-7000-8000-000000000000
-	Id         ID               `json:"id"`
-	Modalities []ModalityWeight `json:"modalities"`
+	Id            ID               `json:"id"`
+	LatestVersion int              `json:"latest_version"`
+	Modalities    []ModalityWeight `json:"modalities"`
 
 	// Model The model that judged, if a user brought it. The platform has checked that it runs, and not that it is right
 	Model *ReportModel `json:"model,omitempty"`
 
 	// Models The digest of each model that took part, by its role (text, image, audio, fusion, segmentation, brought)
-	Models      Models     `json:"models"`
-	NotAssessed []Omission `json:"not_assessed"`
-	Notes       []Note     `json:"notes"`
-	Sections    []Section  `json:"sections"`
+	Models      Models       `json:"models"`
+	NotAssessed []Omission   `json:"not_assessed"`
+	Notes       []Note       `json:"notes"`
+	Rejection   *ReportEvent `json:"rejection,omitempty"`
+	Sections    []Section    `json:"sections"`
 
 	// Segmentation What was seen where on the image. Research; nobody has reviewed it.
 	Segmentation *Segmentation `json:"segmentation,omitempty"`
-	Status       ReportStatus  `json:"status"`
+	Signature    *ReportEvent  `json:"signature,omitempty"`
+	Status       ReportState   `json:"status"`
 	Strict       bool          `json:"strict"`
 
 	// StudyId Example: 0198c0de-0000-7000-8000-000000000000
@@ -1393,10 +1516,51 @@ type Report struct {
 
 	// TraceId W3C trace id of the request, also in the log
 	TraceId TraceID `json:"trace_id"`
+
+	// Version 1 for what the platform wrote
+	Version int `json:"version"`
 }
 
-// ReportStatus defines model for Report.Status.
-type ReportStatus string
+// ReportAmendment defines model for ReportAmendment.
+type ReportAmendment struct {
+	// By Who does something, by their own word; without control characters
+	//
+	// Example: {"name":"Ada Vogt","role":"radiologist"}
+	By      Person           `json:"by"`
+	Changes []SentenceChange `json:"changes"`
+	Reason  ReportReason     `json:"reason"`
+}
+
+// ReportEvent defines model for ReportEvent.
+type ReportEvent struct {
+	Action ReportEventAction `json:"action"`
+	At     time.Time         `json:"at"`
+
+	// By Who does something, by their own word; without control characters
+	//
+	// Example: {"name":"Ada Vogt","role":"radiologist"}
+	By       *Person `json:"by,omitempty"`
+	Reason   *string `json:"reason,omitempty"`
+	Revision int     `json:"revision"`
+
+	// Sha256 Of what the version says, as the database keeps it
+	Sha256 string      `json:"sha256"`
+	Status ReportState `json:"status"`
+
+	// TraceId W3C trace id of the request, also in the log
+	TraceId TraceID `json:"trace_id"`
+
+	// Version The version that the action made or was about
+	Version int `json:"version"`
+}
+
+// ReportEventAction defines model for ReportEvent.Action.
+type ReportEventAction string
+
+// ReportHistory defines model for ReportHistory.
+type ReportHistory struct {
+	Events []ReportEvent `json:"events"`
+}
 
 // ReportModel The model that judged, if a user brought it. The platform has checked that it runs, and not that it is right
 type ReportModel struct {
@@ -1412,6 +1576,18 @@ type ReportModel struct {
 
 // ReportModelBroughtBy defines model for ReportModel.BroughtBy.
 type ReportModelBroughtBy string
+
+// ReportReason defines model for ReportReason.
+type ReportReason = string
+
+// ReportRejection defines model for ReportRejection.
+type ReportRejection struct {
+	// By Who does something, by their own word; without control characters
+	//
+	// Example: {"name":"Ada Vogt","role":"radiologist"}
+	By     Person       `json:"by"`
+	Reason ReportReason `json:"reason"`
+}
 
 // ReportRequest Example: {"strict":false}
 type ReportRequest struct {
@@ -1429,6 +1605,17 @@ type ReportRequest struct {
 	// Strict Refuse, instead of reporting, an input that would have to be cut
 	Strict *Strict `json:"strict,omitempty"`
 }
+
+// ReportSigning defines model for ReportSigning.
+type ReportSigning struct {
+	// By Who does something, by their own word; without control characters
+	//
+	// Example: {"name":"Ada Vogt","role":"radiologist"}
+	By Person `json:"by"`
+}
+
+// ReportState defines model for ReportState.
+type ReportState string
 
 // ReviewBelow The confidence below which the answer needs review; without it the instance's own threshold holds, 0.7 unless it was set otherwise
 //
@@ -1470,7 +1657,29 @@ type Sentence struct {
 	// Measurements The measurements that the sentence rests on; absent for one that rests on findings
 	Measurements *[]Measurement `json:"measurements,omitempty"`
 	Text         string         `json:"text"`
+
+	// WrittenBy Who wrote the text; absent for the platform. The evidence of a sentence that a person changed is what the platform had written it on
+	WrittenBy *SentenceWrittenBy `json:"written_by,omitempty"`
 }
+
+// SentenceWrittenBy Who wrote the text; absent for the platform. The evidence of a sentence that a person changed is what the platform had written it on
+type SentenceWrittenBy string
+
+// SentenceChange With `sentence` and `text` it replaces a sentence, with `sentence` alone it removes one, with `text` alone it adds one at the end. No sentence is changed twice
+//
+// Example: {"section":"impression","sentence":0,"text":"No pneumonia."}
+type SentenceChange struct {
+	Section SentenceChangeSection `json:"section"`
+
+	// Sentence The sentence's place in its section, counted from 0, in the version that is amended
+	Sentence *int `json:"sentence,omitempty"`
+
+	// Text Without control characters
+	Text *string `json:"text,omitempty"`
+}
+
+// SentenceChangeSection defines model for SentenceChange.Section.
+type SentenceChangeSection string
 
 // Stage defines model for Stage.
 type Stage struct {
@@ -1574,6 +1783,9 @@ type FrameList = string
 // GraphVersion defines model for GraphVersion.
 type GraphVersion = int
 
+// IfMatch defines model for IfMatch.
+type IfMatch = string
+
 // InstanceUID Example: 2.25.193210346543210987654321098765432109876
 type InstanceUID = UID
 
@@ -1582,6 +1794,9 @@ type Limit = int
 
 // ModelVersion defines model for ModelVersion.
 type ModelVersion = int
+
+// ReportID Example: 0198c0de-0000-7000-8000-000000000000
+type ReportID = ID
 
 // SeriesUID Example: 2.25.193210346543210987654321098765432109876
 type SeriesUID = UID
@@ -1679,6 +1894,24 @@ type CreateModelMultipartBody struct {
 	Weights openapi_types.File `json:"weights"`
 }
 
+// AmendReportParams defines parameters for AmendReport.
+type AmendReportParams struct {
+	// IfMatch The `ETag` of the report that you have read. 428 without it; 412 if the report was changed since.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// RejectReportParams defines parameters for RejectReport.
+type RejectReportParams struct {
+	// IfMatch The `ETag` of the report that you have read. 428 without it; 412 if the report was changed since.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// SignReportParams defines parameters for SignReport.
+type SignReportParams struct {
+	// IfMatch The `ETag` of the report that you have read. 428 without it; 412 if the report was changed since.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
 // ListStudiesParams defines parameters for ListStudies.
 type ListStudiesParams struct {
 	// Cursor The `next_cursor` of the page before
@@ -1751,6 +1984,15 @@ type AddFactJSONRequestBody = KnowledgeFactRequest
 
 // CreateModelMultipartRequestBody defines body for CreateModel for multipart/form-data ContentType.
 type CreateModelMultipartRequestBody CreateModelMultipartBody
+
+// AmendReportJSONRequestBody defines body for AmendReport for application/json ContentType.
+type AmendReportJSONRequestBody = ReportAmendment
+
+// RejectReportJSONRequestBody defines body for RejectReport for application/json ContentType.
+type RejectReportJSONRequestBody = ReportRejection
+
+// SignReportJSONRequestBody defines body for SignReport for application/json ContentType.
+type SignReportJSONRequestBody = ReportSigning
 
 // CreateStudyMultipartRequestBody defines body for CreateStudy for multipart/form-data ContentType.
 type CreateStudyMultipartRequestBody CreateStudyMultipartBody
@@ -2220,8 +2462,37 @@ type ClientInterface interface {
 
 	// GetReport Read a report
 	//
+	// The newest version, in the form that `Accept` asks for; without one as JSON. 406 lists the forms. A report that
+	// rests on no image cannot be had as DICOM, and neither can one that was rejected (409), since a structured report
+	// has no way to say so.
+	//
+	// A report is `preliminary` until a person signs it.
+	//
 	// Corresponds with GET /v1/reports/{report_id} (the `GetReport` operationId).
-	GetReport(ctx context.Context, reportId ID, reqEditors ...RequestEditorFn) (*http.Response, error)
+	GetReport(ctx context.Context, reportId ReportID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// AmendReportWithBody Change sentences of a report
+	//
+	// Writes a new version; earlier ones stay as they are. A `preliminary` report stays so until it is signed. One that is `final` or `amended` becomes `amended`, and whoever amends it answers for the new version.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/reports/{report_id}/amend (the `AmendReport` operationId).
+	AmendReportWithBody(ctx context.Context, reportId ReportID, params *AmendReportParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// AmendReport Change sentences of a report
+	//
+	// Writes a new version; earlier ones stay as they are. A `preliminary` report stays so until it is signed. One that is `final` or `amended` becomes `amended`, and whoever amends it answers for the new version.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/reports/{report_id}/amend (the `AmendReport` operationId).
+	AmendReport(ctx context.Context, reportId ReportID, params *AmendReportParams, body AmendReportJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetReportHistory Read what was done with a report
+	//
+	// Corresponds with GET /v1/reports/{report_id}/history (the `GetReportHistory` operationId).
+	GetReportHistory(ctx context.Context, reportId ReportID, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetReportMasks Look at the masks that a report was measured in
 	//
@@ -2229,6 +2500,49 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /v1/reports/{report_id}/masks.png (the `GetReportMasks` operationId).
 	GetReportMasks(ctx context.Context, reportId ID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RejectReportWithBody Reject a report
+	//
+	// The report and every version of it stay readable as `rejected`. There is no way back; write another report.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/reports/{report_id}/reject (the `RejectReport` operationId).
+	RejectReportWithBody(ctx context.Context, reportId ReportID, params *RejectReportParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RejectReport Reject a report
+	//
+	// The report and every version of it stay readable as `rejected`. There is no way back; write another report.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/reports/{report_id}/reject (the `RejectReport` operationId).
+	RejectReport(ctx context.Context, reportId ReportID, params *RejectReportParams, body RejectReportJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SignReportWithBody Sign a report
+	//
+	// A `preliminary` report becomes `final`. Who signs is taken from the request as it is; put the gateway behind something that knows its users.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/reports/{report_id}/sign (the `SignReport` operationId).
+	SignReportWithBody(ctx context.Context, reportId ReportID, params *SignReportParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SignReport Sign a report
+	//
+	// A `preliminary` report becomes `final`. Who signs is taken from the request as it is; put the gateway behind something that knows its users.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/reports/{report_id}/sign (the `SignReport` operationId).
+	SignReport(ctx context.Context, reportId ReportID, params *SignReportParams, body SignReportJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetReportVersion Read one version of a report
+	//
+	// As the newest is read. What a version says never changes; its status is that in which it was last, or `rejected` if the report is.
+	//
+	// Corresponds with GET /v1/reports/{report_id}/versions/{version} (the `GetReportVersion` operationId).
+	GetReportVersion(ctx context.Context, reportId ReportID, version int, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListStudies List studies, newest first
 	//
@@ -2803,9 +3117,68 @@ func (c *Client) UnloadModelVersion(ctx context.Context, model ModelName, versio
 
 // GetReport Read a report
 //
+// The newest version, in the form that `Accept` asks for; without one as JSON. 406 lists the forms. A report that
+// rests on no image cannot be had as DICOM, and neither can one that was rejected (409), since a structured report
+// has no way to say so.
+//
+// A report is `preliminary` until a person signs it.
+//
 // Corresponds with GET /v1/reports/{report_id} (the `GetReport` operationId).
-func (c *Client) GetReport(ctx context.Context, reportId ID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+func (c *Client) GetReport(ctx context.Context, reportId ReportID, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetReportRequest(c.Server, reportId)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// AmendReportWithBody Change sentences of a report
+//
+// Writes a new version; earlier ones stay as they are. A `preliminary` report stays so until it is signed. One that is `final` or `amended` becomes `amended`, and whoever amends it answers for the new version.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/reports/{report_id}/amend (the `AmendReport` operationId).
+func (c *Client) AmendReportWithBody(ctx context.Context, reportId ReportID, params *AmendReportParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAmendReportRequestWithBody(c.Server, reportId, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// AmendReport Change sentences of a report
+//
+// Writes a new version; earlier ones stay as they are. A `preliminary` report stays so until it is signed. One that is `final` or `amended` becomes `amended`, and whoever amends it answers for the new version.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/reports/{report_id}/amend (the `AmendReport` operationId).
+func (c *Client) AmendReport(ctx context.Context, reportId ReportID, params *AmendReportParams, body AmendReportJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAmendReportRequest(c.Server, reportId, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetReportHistory Read what was done with a report
+//
+// Corresponds with GET /v1/reports/{report_id}/history (the `GetReportHistory` operationId).
+func (c *Client) GetReportHistory(ctx context.Context, reportId ReportID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetReportHistoryRequest(c.Server, reportId)
 	if err != nil {
 		return nil, err
 	}
@@ -2823,6 +3196,99 @@ func (c *Client) GetReport(ctx context.Context, reportId ID, reqEditors ...Reque
 // Corresponds with GET /v1/reports/{report_id}/masks.png (the `GetReportMasks` operationId).
 func (c *Client) GetReportMasks(ctx context.Context, reportId ID, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetReportMasksRequest(c.Server, reportId)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RejectReportWithBody Reject a report
+//
+// The report and every version of it stay readable as `rejected`. There is no way back; write another report.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/reports/{report_id}/reject (the `RejectReport` operationId).
+func (c *Client) RejectReportWithBody(ctx context.Context, reportId ReportID, params *RejectReportParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRejectReportRequestWithBody(c.Server, reportId, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RejectReport Reject a report
+//
+// The report and every version of it stay readable as `rejected`. There is no way back; write another report.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/reports/{report_id}/reject (the `RejectReport` operationId).
+func (c *Client) RejectReport(ctx context.Context, reportId ReportID, params *RejectReportParams, body RejectReportJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRejectReportRequest(c.Server, reportId, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SignReportWithBody Sign a report
+//
+// A `preliminary` report becomes `final`. Who signs is taken from the request as it is; put the gateway behind something that knows its users.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/reports/{report_id}/sign (the `SignReport` operationId).
+func (c *Client) SignReportWithBody(ctx context.Context, reportId ReportID, params *SignReportParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSignReportRequestWithBody(c.Server, reportId, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SignReport Sign a report
+//
+// A `preliminary` report becomes `final`. Who signs is taken from the request as it is; put the gateway behind something that knows its users.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/reports/{report_id}/sign (the `SignReport` operationId).
+func (c *Client) SignReport(ctx context.Context, reportId ReportID, params *SignReportParams, body SignReportJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSignReportRequest(c.Server, reportId, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetReportVersion Read one version of a report
+//
+// As the newest is read. What a version says never changes; its status is that in which it was last, or `rejected` if the report is.
+//
+// Corresponds with GET /v1/reports/{report_id}/versions/{version} (the `GetReportVersion` operationId).
+func (c *Client) GetReportVersion(ctx context.Context, reportId ReportID, version int, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetReportVersionRequest(c.Server, reportId, version)
 	if err != nil {
 		return nil, err
 	}
@@ -4188,7 +4654,7 @@ func NewUnloadModelVersionRequest(server string, model ModelName, version ModelV
 }
 
 // NewGetReportRequest constructs an http.Request for the GetReport method
-func NewGetReportRequest(server string, reportId ID) (*http.Request, error) {
+func NewGetReportRequest(server string, reportId ReportID) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -4204,6 +4670,102 @@ func NewGetReportRequest(server string, reportId ID) (*http.Request, error) {
 	}
 
 	operationPath := fmt.Sprintf("/v1/reports/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewAmendReportRequest calls the generic AmendReport builder with application/json body
+func NewAmendReportRequest(server string, reportId ReportID, params *AmendReportParams, body AmendReportJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewAmendReportRequestWithBody(server, reportId, params, "application/json", bodyReader)
+}
+
+// NewAmendReportRequestWithBody constructs an http.Request for the AmendReport method, with any body, and a specified content type
+func NewAmendReportRequestWithBody(server string, reportId ReportID, params *AmendReportParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "report_id", reportId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/reports/%s/amend", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetReportHistoryRequest constructs an http.Request for the GetReportHistory method
+func NewGetReportHistoryRequest(server string, reportId ReportID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "report_id", reportId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/reports/%s/history", pathParam0)
 	if operationPath[0] == '/' {
 		operationPath = "." + operationPath
 	}
@@ -4238,6 +4800,171 @@ func NewGetReportMasksRequest(server string, reportId ID) (*http.Request, error)
 	}
 
 	operationPath := fmt.Sprintf("/v1/reports/%s/masks.png", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewRejectReportRequest calls the generic RejectReport builder with application/json body
+func NewRejectReportRequest(server string, reportId ReportID, params *RejectReportParams, body RejectReportJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewRejectReportRequestWithBody(server, reportId, params, "application/json", bodyReader)
+}
+
+// NewRejectReportRequestWithBody constructs an http.Request for the RejectReport method, with any body, and a specified content type
+func NewRejectReportRequestWithBody(server string, reportId ReportID, params *RejectReportParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "report_id", reportId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/reports/%s/reject", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewSignReportRequest calls the generic SignReport builder with application/json body
+func NewSignReportRequest(server string, reportId ReportID, params *SignReportParams, body SignReportJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewSignReportRequestWithBody(server, reportId, params, "application/json", bodyReader)
+}
+
+// NewSignReportRequestWithBody constructs an http.Request for the SignReport method, with any body, and a specified content type
+func NewSignReportRequestWithBody(server string, reportId ReportID, params *SignReportParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "report_id", reportId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/reports/%s/sign", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetReportVersionRequest constructs an http.Request for the GetReportVersion method
+func NewGetReportVersionRequest(server string, reportId ReportID, version int) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "report_id", reportId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "version", version, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "integer", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/reports/%s/versions/%s", pathParam0, pathParam1)
 	if operationPath[0] == '/' {
 		operationPath = "." + operationPath
 	}
@@ -4941,10 +5668,41 @@ type ClientWithResponsesInterface interface {
 
 	// GetReportWithResponse Read a report
 	//
+	// The newest version, in the form that `Accept` asks for; without one as JSON. 406 lists the forms. A report that
+	// rests on no image cannot be had as DICOM, and neither can one that was rejected (409), since a structured report
+	// has no way to say so.
+	//
+	// A report is `preliminary` until a person signs it.
+	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /v1/reports/{report_id} (the `GetReport` operationId).
-	GetReportWithResponse(ctx context.Context, reportId ID, reqEditors ...RequestEditorFn) (*GetReportResponse, error)
+	GetReportWithResponse(ctx context.Context, reportId ReportID, reqEditors ...RequestEditorFn) (*GetReportResponse, error)
+
+	// AmendReportWithBodyWithResponse Change sentences of a report
+	//
+	// Writes a new version; earlier ones stay as they are. A `preliminary` report stays so until it is signed. One that is `final` or `amended` becomes `amended`, and whoever amends it answers for the new version.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/reports/{report_id}/amend (the `AmendReport` operationId).
+	AmendReportWithBodyWithResponse(ctx context.Context, reportId ReportID, params *AmendReportParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*AmendReportResponse, error)
+
+	// AmendReportWithResponse Change sentences of a report
+	//
+	// Writes a new version; earlier ones stay as they are. A `preliminary` report stays so until it is signed. One that is `final` or `amended` becomes `amended`, and whoever amends it answers for the new version.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/reports/{report_id}/amend (the `AmendReport` operationId).
+	AmendReportWithResponse(ctx context.Context, reportId ReportID, params *AmendReportParams, body AmendReportJSONRequestBody, reqEditors ...RequestEditorFn) (*AmendReportResponse, error)
+
+	// GetReportHistoryWithResponse Read what was done with a report
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/reports/{report_id}/history (the `GetReportHistory` operationId).
+	GetReportHistoryWithResponse(ctx context.Context, reportId ReportID, reqEditors ...RequestEditorFn) (*GetReportHistoryResponse, error)
 
 	// GetReportMasksWithResponse Look at the masks that a report was measured in
 	//
@@ -4954,6 +5712,51 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /v1/reports/{report_id}/masks.png (the `GetReportMasks` operationId).
 	GetReportMasksWithResponse(ctx context.Context, reportId ID, reqEditors ...RequestEditorFn) (*GetReportMasksResponse, error)
+
+	// RejectReportWithBodyWithResponse Reject a report
+	//
+	// The report and every version of it stay readable as `rejected`. There is no way back; write another report.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/reports/{report_id}/reject (the `RejectReport` operationId).
+	RejectReportWithBodyWithResponse(ctx context.Context, reportId ReportID, params *RejectReportParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RejectReportResponse, error)
+
+	// RejectReportWithResponse Reject a report
+	//
+	// The report and every version of it stay readable as `rejected`. There is no way back; write another report.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/reports/{report_id}/reject (the `RejectReport` operationId).
+	RejectReportWithResponse(ctx context.Context, reportId ReportID, params *RejectReportParams, body RejectReportJSONRequestBody, reqEditors ...RequestEditorFn) (*RejectReportResponse, error)
+
+	// SignReportWithBodyWithResponse Sign a report
+	//
+	// A `preliminary` report becomes `final`. Who signs is taken from the request as it is; put the gateway behind something that knows its users.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/reports/{report_id}/sign (the `SignReport` operationId).
+	SignReportWithBodyWithResponse(ctx context.Context, reportId ReportID, params *SignReportParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SignReportResponse, error)
+
+	// SignReportWithResponse Sign a report
+	//
+	// A `preliminary` report becomes `final`. Who signs is taken from the request as it is; put the gateway behind something that knows its users.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/reports/{report_id}/sign (the `SignReport` operationId).
+	SignReportWithResponse(ctx context.Context, reportId ReportID, params *SignReportParams, body SignReportJSONRequestBody, reqEditors ...RequestEditorFn) (*SignReportResponse, error)
+
+	// GetReportVersionWithResponse Read one version of a report
+	//
+	// As the newest is read. What a version says never changes; its status is that in which it was last, or `rejected` if the report is.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/reports/{report_id}/versions/{version} (the `GetReportVersion` operationId).
+	GetReportVersionWithResponse(ctx context.Context, reportId ReportID, version int, reqEditors ...RequestEditorFn) (*GetReportVersionResponse, error)
 
 	// ListStudiesWithResponse List studies, newest first
 	//
@@ -6478,6 +7281,11 @@ func (r UnloadModelVersionResponse) ContentType() string {
 	return ""
 }
 
+// GetReportResponse200Headers the declared response headers of an HTTP 200 response for GetReport
+type GetReportResponse200Headers struct {
+	ETag string
+}
+
 // GetReportResponseDefaultHeaders the declared response headers of an HTTP default response for GetReport
 type GetReportResponseDefaultHeaders struct {
 	RetryAfter *int
@@ -6486,12 +7294,21 @@ type GetReportResponseDefaultHeaders struct {
 type GetReportResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
+	// ApplicationfhirJSON200 the response for an HTTP 200 `application/fhir+json` response
+	ApplicationfhirJSON200 *FHIRBundle
 	// JSON200 the response for an HTTP 200 `application/json` response
 	JSON200 *Report
 	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
 	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetReportResponse200Headers
 	// HeadersDefault the parsed response headers for an HTTP default response
 	HeadersDefault *GetReportResponseDefaultHeaders
+}
+
+// GetApplicationfhirJSON200 returns the response for an HTTP 200 `application/fhir+json` response
+func (r GetReportResponse) GetApplicationfhirJSON200() *FHIRBundle {
+	return r.ApplicationfhirJSON200
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
@@ -6527,6 +7344,123 @@ func (r GetReportResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r GetReportResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// AmendReportResponse200Headers the declared response headers of an HTTP 200 response for AmendReport
+type AmendReportResponse200Headers struct {
+	ETag string
+}
+
+// AmendReportResponseDefaultHeaders the declared response headers of an HTTP default response for AmendReport
+type AmendReportResponseDefaultHeaders struct {
+	RetryAfter *int
+}
+
+type AmendReportResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Report
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *AmendReportResponse200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *AmendReportResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r AmendReportResponse) GetJSON200() *Report {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r AmendReportResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r AmendReportResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r AmendReportResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r AmendReportResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r AmendReportResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetReportHistoryResponseDefaultHeaders the declared response headers of an HTTP default response for GetReportHistory
+type GetReportHistoryResponseDefaultHeaders struct {
+	RetryAfter *int
+}
+
+type GetReportHistoryResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ReportHistory
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetReportHistoryResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetReportHistoryResponse) GetJSON200() *ReportHistory {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetReportHistoryResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetReportHistoryResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetReportHistoryResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetReportHistoryResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetReportHistoryResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -6575,6 +7509,199 @@ func (r GetReportMasksResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r GetReportMasksResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// RejectReportResponse200Headers the declared response headers of an HTTP 200 response for RejectReport
+type RejectReportResponse200Headers struct {
+	ETag string
+}
+
+// RejectReportResponseDefaultHeaders the declared response headers of an HTTP default response for RejectReport
+type RejectReportResponseDefaultHeaders struct {
+	RetryAfter *int
+}
+
+type RejectReportResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Report
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *RejectReportResponse200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *RejectReportResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r RejectReportResponse) GetJSON200() *Report {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r RejectReportResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r RejectReportResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RejectReportResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RejectReportResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RejectReportResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// SignReportResponse200Headers the declared response headers of an HTTP 200 response for SignReport
+type SignReportResponse200Headers struct {
+	ETag string
+}
+
+// SignReportResponseDefaultHeaders the declared response headers of an HTTP default response for SignReport
+type SignReportResponseDefaultHeaders struct {
+	RetryAfter *int
+}
+
+type SignReportResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Report
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *SignReportResponse200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *SignReportResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r SignReportResponse) GetJSON200() *Report {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r SignReportResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r SignReportResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r SignReportResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r SignReportResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r SignReportResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetReportVersionResponse200Headers the declared response headers of an HTTP 200 response for GetReportVersion
+type GetReportVersionResponse200Headers struct {
+	ETag string
+}
+
+// GetReportVersionResponseDefaultHeaders the declared response headers of an HTTP default response for GetReportVersion
+type GetReportVersionResponseDefaultHeaders struct {
+	RetryAfter *int
+}
+
+type GetReportVersionResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationfhirJSON200 the response for an HTTP 200 `application/fhir+json` response
+	ApplicationfhirJSON200 *FHIRBundle
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Report
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetReportVersionResponse200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetReportVersionResponseDefaultHeaders
+}
+
+// GetApplicationfhirJSON200 returns the response for an HTTP 200 `application/fhir+json` response
+func (r GetReportVersionResponse) GetApplicationfhirJSON200() *FHIRBundle {
+	return r.ApplicationfhirJSON200
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetReportVersionResponse) GetJSON200() *Report {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetReportVersionResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetReportVersionResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetReportVersionResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetReportVersionResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetReportVersionResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -6961,6 +8088,7 @@ func (r AskStudyResponse) ContentType() string {
 
 // CreateReportResponse201Headers the declared response headers of an HTTP 201 response for CreateReport
 type CreateReportResponse201Headers struct {
+	ETag     string
 	Location string
 }
 
@@ -7486,15 +8614,64 @@ func (c *ClientWithResponses) UnloadModelVersionWithResponse(ctx context.Context
 
 // GetReportWithResponse Read a report
 //
+// The newest version, in the form that `Accept` asks for; without one as JSON. 406 lists the forms. A report that
+// rests on no image cannot be had as DICOM, and neither can one that was rejected (409), since a structured report
+// has no way to say so.
+//
+// A report is `preliminary` until a person signs it.
+//
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with GET /v1/reports/{report_id} (the `GetReport` operationId).
-func (c *ClientWithResponses) GetReportWithResponse(ctx context.Context, reportId ID, reqEditors ...RequestEditorFn) (*GetReportResponse, error) {
+func (c *ClientWithResponses) GetReportWithResponse(ctx context.Context, reportId ReportID, reqEditors ...RequestEditorFn) (*GetReportResponse, error) {
 	rsp, err := c.GetReport(ctx, reportId, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
 	return ParseGetReportResponse(rsp)
+}
+
+// AmendReportWithBodyWithResponse Change sentences of a report
+//
+// Writes a new version; earlier ones stay as they are. A `preliminary` report stays so until it is signed. One that is `final` or `amended` becomes `amended`, and whoever amends it answers for the new version.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/reports/{report_id}/amend (the `AmendReport` operationId).
+func (c *ClientWithResponses) AmendReportWithBodyWithResponse(ctx context.Context, reportId ReportID, params *AmendReportParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*AmendReportResponse, error) {
+	rsp, err := c.AmendReportWithBody(ctx, reportId, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAmendReportResponse(rsp)
+}
+
+// AmendReportWithResponse Change sentences of a report
+//
+// Writes a new version; earlier ones stay as they are. A `preliminary` report stays so until it is signed. One that is `final` or `amended` becomes `amended`, and whoever amends it answers for the new version.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/reports/{report_id}/amend (the `AmendReport` operationId).
+func (c *ClientWithResponses) AmendReportWithResponse(ctx context.Context, reportId ReportID, params *AmendReportParams, body AmendReportJSONRequestBody, reqEditors ...RequestEditorFn) (*AmendReportResponse, error) {
+	rsp, err := c.AmendReport(ctx, reportId, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAmendReportResponse(rsp)
+}
+
+// GetReportHistoryWithResponse Read what was done with a report
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/reports/{report_id}/history (the `GetReportHistory` operationId).
+func (c *ClientWithResponses) GetReportHistoryWithResponse(ctx context.Context, reportId ReportID, reqEditors ...RequestEditorFn) (*GetReportHistoryResponse, error) {
+	rsp, err := c.GetReportHistory(ctx, reportId, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetReportHistoryResponse(rsp)
 }
 
 // GetReportMasksWithResponse Look at the masks that a report was measured in
@@ -7510,6 +8687,81 @@ func (c *ClientWithResponses) GetReportMasksWithResponse(ctx context.Context, re
 		return nil, err
 	}
 	return ParseGetReportMasksResponse(rsp)
+}
+
+// RejectReportWithBodyWithResponse Reject a report
+//
+// The report and every version of it stay readable as `rejected`. There is no way back; write another report.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/reports/{report_id}/reject (the `RejectReport` operationId).
+func (c *ClientWithResponses) RejectReportWithBodyWithResponse(ctx context.Context, reportId ReportID, params *RejectReportParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RejectReportResponse, error) {
+	rsp, err := c.RejectReportWithBody(ctx, reportId, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRejectReportResponse(rsp)
+}
+
+// RejectReportWithResponse Reject a report
+//
+// The report and every version of it stay readable as `rejected`. There is no way back; write another report.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/reports/{report_id}/reject (the `RejectReport` operationId).
+func (c *ClientWithResponses) RejectReportWithResponse(ctx context.Context, reportId ReportID, params *RejectReportParams, body RejectReportJSONRequestBody, reqEditors ...RequestEditorFn) (*RejectReportResponse, error) {
+	rsp, err := c.RejectReport(ctx, reportId, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRejectReportResponse(rsp)
+}
+
+// SignReportWithBodyWithResponse Sign a report
+//
+// A `preliminary` report becomes `final`. Who signs is taken from the request as it is; put the gateway behind something that knows its users.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/reports/{report_id}/sign (the `SignReport` operationId).
+func (c *ClientWithResponses) SignReportWithBodyWithResponse(ctx context.Context, reportId ReportID, params *SignReportParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SignReportResponse, error) {
+	rsp, err := c.SignReportWithBody(ctx, reportId, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSignReportResponse(rsp)
+}
+
+// SignReportWithResponse Sign a report
+//
+// A `preliminary` report becomes `final`. Who signs is taken from the request as it is; put the gateway behind something that knows its users.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/reports/{report_id}/sign (the `SignReport` operationId).
+func (c *ClientWithResponses) SignReportWithResponse(ctx context.Context, reportId ReportID, params *SignReportParams, body SignReportJSONRequestBody, reqEditors ...RequestEditorFn) (*SignReportResponse, error) {
+	rsp, err := c.SignReport(ctx, reportId, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSignReportResponse(rsp)
+}
+
+// GetReportVersionWithResponse Read one version of a report
+//
+// As the newest is read. What a version says never changes; its status is that in which it was last, or `rejected` if the report is.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/reports/{report_id}/versions/{version} (the `GetReportVersion` operationId).
+func (c *ClientWithResponses) GetReportVersionWithResponse(ctx context.Context, reportId ReportID, version int, reqEditors ...RequestEditorFn) (*GetReportVersionResponse, error) {
+	rsp, err := c.GetReportVersion(ctx, reportId, version, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetReportVersionResponse(rsp)
 }
 
 // ListStudiesWithResponse List studies, newest first
@@ -8895,6 +10147,72 @@ func ParseGetReportResponse(rsp *http.Response) (*GetReportResponse, error) {
 	}
 
 	switch {
+	case rsp.Header.Get("Content-Type") == "application/fhir+json" && rsp.StatusCode == 200:
+		var dest FHIRBundle
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationfhirJSON200 = &dest
+
+	case rsp.Header.Get("Content-Type") == "application/json" && rsp.StatusCode == 200:
+		var dest Report
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	case rsp.StatusCode == 200:
+		// Content-type (text/html) unsupported
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetReportResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers GetReportResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseAmendReportResponse parses an HTTP response from a AmendReportWithResponse call
+func ParseAmendReportResponse(rsp *http.Response) (*AmendReportResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &AmendReportResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
 		var dest Report
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -8912,8 +10230,64 @@ func ParseGetReportResponse(rsp *http.Response) (*GetReportResponse, error) {
 	}
 
 	switch {
+	case rsp.StatusCode == 200:
+		var headers AmendReportResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers200 = &headers
 	case true:
-		var headers GetReportResponseDefaultHeaders
+		var headers AmendReportResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetReportHistoryResponse parses an HTTP response from a GetReportHistoryWithResponse call
+func ParseGetReportHistoryResponse(rsp *http.Response) (*GetReportHistoryResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetReportHistoryResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ReportHistory
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers GetReportHistoryResponseDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
@@ -8953,6 +10327,184 @@ func ParseGetReportMasksResponse(rsp *http.Response) (*GetReportMasksResponse, e
 	switch {
 	case true:
 		var headers GetReportMasksResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseRejectReportResponse parses an HTTP response from a RejectReportWithResponse call
+func ParseRejectReportResponse(rsp *http.Response) (*RejectReportResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RejectReportResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Report
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers RejectReportResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers RejectReportResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseSignReportResponse parses an HTTP response from a SignReportWithResponse call
+func ParseSignReportResponse(rsp *http.Response) (*SignReportResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &SignReportResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Report
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers SignReportResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers SignReportResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetReportVersionResponse parses an HTTP response from a GetReportVersionWithResponse call
+func ParseGetReportVersionResponse(rsp *http.Response) (*GetReportVersionResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetReportVersionResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.Header.Get("Content-Type") == "application/fhir+json" && rsp.StatusCode == 200:
+		var dest FHIRBundle
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationfhirJSON200 = &dest
+
+	case rsp.Header.Get("Content-Type") == "application/json" && rsp.StatusCode == 200:
+		var dest Report
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	case rsp.StatusCode == 200:
+		// Content-type (text/html) unsupported
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetReportVersionResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers GetReportVersionResponseDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
@@ -9320,6 +10872,13 @@ func ParseCreateReportResponse(rsp *http.Response) (*CreateReportResponse, error
 	switch {
 	case rsp.StatusCode == 201:
 		var headers CreateReportResponse201Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
 		if values := rsp.Header.Values("Location"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
