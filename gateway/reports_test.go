@@ -317,10 +317,12 @@ func TestFHIRSaysTheState(t *testing.T) {
 	r := report(t, f, f.create(item{"image", picture(1)}).Id)
 	type resource struct {
 		ResourceType, Status string
-		Meta                 struct{ Security []struct{ System, Code string } }
-		Result, Target       []struct{ Reference string }
-		Device               struct{ Reference string }
-		Component            []struct {
+		Meta                 struct {
+			Security []struct{ System, Code string }
+		}
+		Result, Target []struct{ Reference string }
+		Device         struct{ Reference string }
+		Component      []struct {
 			Code          struct{ Text string }
 			ValueQuantity struct{ Value float64 }
 		}

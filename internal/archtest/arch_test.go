@@ -136,7 +136,8 @@ func sorted(packages map[string]*pkg) []string {
 
 // gatewaySide builds and tests without cgo and libtorch.
 var gatewaySide = []string{".", "gateway", "migrations", "cmd/gateway", "cmd/fetch", "internal/analysis", "internal/pipeline", "internal/wire",
-	"internal/cache", "internal/postgres", "internal/knowledge", "internal/blob", "internal/serve", "internal/weights", "internal/childproc", "internal/batch", "internal/media", "internal/dicom"}
+	"internal/cache", "internal/postgres", "internal/knowledge", "internal/blob", "internal/serve", "internal/weights", "internal/childproc", "internal/batch", "internal/media", "internal/dicom",
+	"internal/reportdoc", "internal/reportpage", "internal/reportpdf", "internal/reportsr", "internal/fhir"}
 
 // services are the four programs that hold a model.
 var services = []string{"services/text-encoder", "services/vision-encoder", "services/audio-encoder", "services/fusion"}
@@ -151,6 +152,7 @@ var rules = []struct {
 	{who: []string{"internal/analysis"}, never: []string{"gateway", "internal", "services", "cmd", "migrations"}, why: "analysis imports the standard library only"},
 	{who: []string{"internal/pipeline"}, never: []string{"internal/wire", "internal/cache", "internal/postgres", "gateway"}, why: "the pipeline sees interfaces"},
 	{who: []string{"internal/wire", "internal/cache", "internal/media", "internal/batch"}, never: []string{"internal/postgres", "gateway", "internal/pipeline"}, why: "imports point from the nouns to the face"},
+	{who: []string{"internal/reportdoc", "internal/reportpage", "internal/reportpdf", "internal/reportsr", "internal/fhir"}, never: []string{"gateway", "internal/postgres", "internal/pipeline"}, why: "a form of a report is made of what is stored"},
 	{who: []string{"internal/dicom"}, never: []string{"internal/media"}, why: "media makes pictures of files, not the other way"},
 	{who: []string{"internal/knowledge"}, never: []string{"internal/postgres", "internal/cache", "gateway"}, why: "knowledge sees interfaces"},
 	{who: []string{"internal/postgres"}, never: []string{"gateway"}, why: "imports point from the nouns to the face"},
@@ -193,6 +195,7 @@ func sameService(a, b string) bool {
 var owners = map[string][]string{
 	"github.com/sugarme/gotch":            {"internal/tensor"},
 	"github.com/go-chi/chi":               {"gateway"},
+	"codeberg.org/go-pdf/fpdf":            {"internal/reportpdf"},
 	"github.com/disintegration/imaging":   {"internal/media", "internal/train"}, // the trainer draws its own variants
 	"github.com/go-audio":                 {"internal/media"},
 	"github.com/redis/go-redis":           {"internal/cache", "internal/childproc", "internal/allinone", "gateway", "cmd/gateway"},
