@@ -110,6 +110,7 @@ func (s *server) GetLimits(context.Context, api.GetLimitsRequestObject) (api.Get
 		ModelLoadSeconds: analysis.MaxModelLoadTime.Seconds(), ModelForwardSeconds: analysis.MaxModelForwardTime.Seconds(),
 		KnowledgeDepth: knowledge.MaxDepth, KnowledgePathDepth: knowledge.MaxPathDepth, KnowledgeTerms: knowledge.MaxTerms,
 		KnowledgeFacts: knowledge.MaxFacts, KnowledgeVersions: knowledge.MaxVersions,
+		ReportVersions: analysis.MaxReportVersions, ReportSentences: maxSentences,
 	}, nil
 }
 

@@ -1214,6 +1214,12 @@ type Limits struct {
 	// QuestionBytes One question
 	QuestionBytes int64 `json:"question_bytes"`
 
+	// ReportSentences Sentences in one section of a report that was amended
+	ReportSentences int `json:"report_sentences"`
+
+	// ReportVersions Versions of one report
+	ReportVersions int `json:"report_versions"`
+
 	// RequestSeconds Time for one request
 	RequestSeconds float64 `json:"request_seconds"`
 

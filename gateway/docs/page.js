@@ -107,13 +107,14 @@ function tryForm(path, method, operation, parameters) {
       event.preventDefault();
       const data = new FormData(form);
       const query = new URLSearchParams();
+      const request = { method: method.toUpperCase(), headers: {} };
       let url = path;
       for (const p of parameters) {
         const value = data.get(p.name);
         if (p.in === "path") url = url.replace(`{${p.name}}`, encodeURIComponent(value));
+        else if (value && p.in === "header") request.headers[p.name] = value;
         else if (value) query.set(p.name, value);
       }
-      const request = { method: method.toUpperCase(), headers: {} };
       if (media === "multipart/form-data") {
         request.body = new FormData();
         for (const name of Object.keys(schema.properties)) {
