@@ -115,3 +115,29 @@ func TestPicturesKeepTheirShape(t *testing.T) {
 		}
 	}
 }
+
+// TestAFileWithoutUIDsIsNotReferredTo has an image of DICOM that nothing can refer to.
+func TestAFileWithoutUIDsIsNotReferredTo(t *testing.T) {
+	elements := []*dicom.Element{dicom.NewText(dicom.SOPClassUID, dicom.UI, "1.2"), dicom.NewText(dicom.SOPInstanceUID, dicom.UI, "1.3"), dicom.NewText(dicom.SeriesInstanceUID, dicom.UI, "1.4")}
+	for study, want := range map[string]bool{"": false, "1.5": true} {
+		d := dicom.NewDataset(elements...)
+		if study != "" {
+			d.Set(dicom.NewText(dicom.StudyInstanceUID, dicom.UI, study))
+		}
+		image, err := dicom.Write(&dicom.File{Dataset: d})
+		if err != nil {
+			t.Fatal(err)
+		}
+		out, err := reportsr.Write(document("x"), image)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, err := dicom.Parse(out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if uid := f.Dataset.String(dicom.StudyInstanceUID); uid == "" || (uid == study) != want || (f.Dataset.Get(0x0040A375) != nil) != want {
+			t.Errorf("the report on a file of the study %q is of the study %q", study, uid)
+		}
+	}
+}

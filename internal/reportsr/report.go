@@ -59,13 +59,25 @@ func Write(d *reportdoc.Document, image []byte) ([]byte, error) {
 		if err != nil {
 			return nil, fmt.Errorf("read the image of report %s: %w", d.Report.ID, err)
 		}
-		w.source, w.study = f.Dataset, f.Dataset.String(dicom.StudyInstanceUID)
+		if named(f.Dataset) {
+			w.source, w.study = f.Dataset, f.Dataset.String(dicom.StudyInstanceUID)
+		}
 	}
 	out, err := dicom.Write(&dicom.File{Meta: &dicom.Dataset{}, Dataset: w.dataset()})
 	if err != nil {
 		return nil, fmt.Errorf("write report %s as DICOM: %w", d.Report.ID, err)
 	}
 	return out, nil
+}
+
+// named says whether a file has the UIDs by which another one refers to it.
+func named(d *dicom.Dataset) bool {
+	for _, tag := range []dicom.Tag{dicom.StudyInstanceUID, dicom.SeriesInstanceUID, dicom.SOPClassUID, dicom.SOPInstanceUID} {
+		if d.String(tag) == "" {
+			return false
+		}
+	}
+	return true
 }
 
 // uidFrom returns the UID of a UUID (PS3.5 section B.2).
@@ -163,13 +175,13 @@ func (w *writer) group(part, name, digest string, items ...*dicom.Dataset) *dico
 		uidOf(isObserved, dcm("112040", "Tracking Unique Identifier"), w.uid(part)),
 	}
 	if digest != "" { // TID 4019
-		head = append(head, text(modifies, dcm("111001", "Algorithm Name"), w.named(digest)), text(modifies, dcm("111003", "Algorithm Version"), digest))
+		head = append(head, text(modifies, dcm("111001", "Algorithm Name"), w.model(digest)), text(modifies, dcm("111003", "Algorithm Version"), digest))
 	}
 	return container(contains, dcm("125007", "Measurement Group"), "1501", append(head, items...)...)
 }
 
-// named returns the name of a model of the report.
-func (w *writer) named(digest string) string {
+// model returns the name of a model of the report.
+func (w *writer) model(digest string) string {
 	for _, m := range w.doc.Models() {
 		if m.Digest == digest {
 			return m.Name
