@@ -2,12 +2,18 @@ package gateway
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
+
+// browserTime ends a browser that hangs; a page takes it a second.
+const browserTime = 2 * time.Minute
 
 // TestThePageInABrowser opens the page of a hostile report in Chromium, which asks for HTML by itself, and prints it.
 func TestThePageInABrowser(t *testing.T) {
@@ -20,12 +26,15 @@ func TestThePageInABrowser(t *testing.T) {
 	printed := filepath.Join(t.TempDir(), "page.pdf")
 	run := func(arguments ...string) (string, string) {
 		t.Helper()
-		command := exec.CommandContext(t.Context(), browser, append([]string{"--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
+		ctx, cancel := context.WithTimeout(t.Context(), browserTime)
+		defer cancel()
+		command := exec.CommandContext(ctx, browser, append([]string{"--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
 			"--enable-logging=stderr", "--user-data-dir=" + t.TempDir()}, append(arguments, url)...)...)
 		command.Env = append(os.Environ(), "HOME="+t.TempDir())
 		var out, log bytes.Buffer
 		command.Stdout, command.Stderr = &out, &log
-		if err := command.Run(); err != nil {
+		command.WaitDelay = 5 * time.Second // its helpers hold the pipes for longer than it lives
+		if err := command.Run(); err != nil && !errors.Is(err, exec.ErrWaitDelay) {
 			t.Fatalf("chromium: %v\n%s", err, log.String())
 		}
 		return out.String(), log.String()
