@@ -58,7 +58,7 @@ func reportOf(report *analysis.DiagnosticReport) api.Report {
 		for _, sentence := range section.Sentences {
 			evidence := []api.Finding{}
 			for _, f := range sentence.Evidence {
-				evidence = append(evidence, api.Finding{Label: f.Label, Probability: fraction(f.Probability), Threshold: fraction(f.Threshold), Present: f.Present, Modality: api.Modality(f.Modality), Model: optional(f.Model), Band: bandOf(f.Band)})
+				evidence = append(evidence, api.Finding{Label: f.Label, Probability: fraction(f.Probability), Threshold: fraction(f.Threshold), Present: f.Present, Modality: api.Modality(f.Modality), Model: optional(f.Model), Band: bandOf(f.Band), Activation: activationOf(f.Activation)})
 			}
 			stated := api.Sentence{Text: sentence.Text, Evidence: evidence}
 			if len(sentence.Measurements) > 0 {
@@ -140,7 +140,14 @@ func degradedOf(degraded []analysis.Degradation) api.Degradations {
 	return out
 }
 
-func attentionOf(attention *analysis.Attention) *api.Attention {
+func activationOf(activation *analysis.Grid) *api.Activation {
+	if activation == nil {
+		return nil
+	}
+	return &api.Activation{Rows: activation.Rows, Cols: activation.Cols, Values: activation.Values}
+}
+
+func attentionOf(attention *analysis.Grid) *api.Attention {
 	if attention == nil {
 		return nil
 	}

@@ -131,12 +131,13 @@ func (m *models) Fuse(ctx context.Context, request *analysis.FuseRequest) (*anal
 		result.Modalities = append(result.Modalities, analysis.ModalityWeight{Modality: modality, Weight: 1 / float64(len(present)), Entropy: 0.5})
 	}
 	if request.Image != nil {
-		result.Attention = &analysis.Attention{Rows: 7, Cols: 7, Values: make([]float32, 49)}
+		result.Attention = &analysis.Grid{Rows: 7, Cols: 7, Values: make([]float32, 49)}
 		result.Attention.Values[0] = 1
 	}
 	if request.Task == analysis.Report {
 		if request.Image != nil {
-			result.Findings = []analysis.Finding{{Label: "pneumonia", Probability: 0.75, Threshold: 0.5, Present: true, Modality: analysis.Image}}
+			result.Findings = []analysis.Finding{{Label: "pneumonia", Probability: 0.75, Threshold: 0.5, Present: true, Modality: analysis.Image,
+				Activation: &analysis.Grid{Rows: 7, Cols: 7, Values: append([]float32{0, 0.5, 1}, make([]float32, 46)...)}}}
 		}
 		return result, nil
 	}

@@ -3,6 +3,8 @@ package gateway
 import (
 	"bytes"
 	"context"
+	"image"
+	"slices"
 
 	"consilium/gateway/api"
 	"consilium/internal/analysis"
@@ -22,25 +24,24 @@ func (s *server) GetReportMasks(ctx context.Context, request api.GetReportMasksR
 	if masks == nil || len(masks.Masks) == 0 {
 		return nil, noMasks
 	}
-	for i := range report.Artefacts {
-		if report.Artefacts[i].Modality != analysis.Image {
-			continue
-		}
-		content, err := s.Store.Content(ctx, &report.Artefacts[i])
-		if err != nil {
-			return nil, err
-		}
-		drawing, err := s.draw(ctx, content, masks)
-		if err != nil {
-			return nil, err
-		}
-		return api.GetReportMasks200ImagepngResponse{Body: bytes.NewReader(drawing), ContentLength: int64(len(drawing))}, nil
+	drawing, err := s.draw(ctx, report, noMasks, func(picture image.Image) ([]byte, error) { return overlay.PNG(picture, masks) })
+	if err != nil {
+		return nil, err
 	}
-	return nil, noMasks
+	return api.GetReportMasks200ImagepngResponse{Body: bytes.NewReader(drawing), ContentLength: int64(len(drawing))}, nil
 }
 
-// draw decodes a picture, once the memory that it takes is free, and lays masks over it.
-func (s *server) draw(ctx context.Context, picture []byte, masks *analysis.Segmentation) ([]byte, error) {
+// draw decodes the picture that a report rests on, once the memory that it takes is free, and returns what over makes of
+// it; none is the error for a report without one.
+func (s *server) draw(ctx context.Context, report *analysis.DiagnosticReport, none error, over func(image.Image) ([]byte, error)) ([]byte, error) {
+	i := slices.IndexFunc(report.Artefacts, func(a analysis.Artefact) bool { return a.Modality == analysis.Image })
+	if i < 0 {
+		return nil, none
+	}
+	picture, err := s.Store.Content(ctx, &report.Artefacts[i])
+	if err != nil {
+		return nil, err
+	}
 	header, err := media.CheckImage(picture)
 	if err != nil {
 		return nil, err
@@ -54,7 +55,7 @@ func (s *server) draw(ctx context.Context, picture []byte, masks *analysis.Segme
 	if err != nil {
 		return nil, err
 	}
-	return overlay.PNG(decoded.Image, masks)
+	return over(decoded.Image)
 }
 
 // segmentationOf is nil for a report without an image that was looked at.

@@ -123,6 +123,8 @@ func New(deps Deps) (http.Handler, error) {
 	r.Post("/v1/studies/{study_id}/reports", op.CreateReport)
 	s.reports(r, &op)
 	r.Get("/v1/reports/{report_id}/masks.png", op.GetReportMasks)
+	r.Get("/v1/reports/{report_id}/attention.png", op.GetReportAttention)
+	r.Get("/v1/reports/{report_id}/findings/{label}/activation.png", op.GetFindingActivation)
 	r.Post("/v1/vqa", op.Vqa)
 	r.Post("/v1/embeddings", op.CreateEmbeddings)
 	s.dicomWeb(r)

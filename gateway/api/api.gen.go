@@ -664,6 +664,13 @@ func (e SentenceChangeSection) Valid() bool {
 	}
 }
 
+// Activation Where on the image the model saw what speaks for a finding, a value for each cell of the image grid, row by row, from 0 to 1 in the cell of most; 0 everywhere if no cell speaks for it. The grid covers the whole upright picture, squeezed to it. It explains the model, not the patient, and says nothing of how probable the finding is
+type Activation struct {
+	Cols   int       `json:"cols"`
+	Rows   int       `json:"rows"`
+	Values []float32 `json:"values"`
+}
+
 // Answer defines model for Answer.
 type Answer struct {
 	// Artefacts The artefacts that the answer rests on, unless `degraded` names their modality
@@ -910,8 +917,11 @@ type FHIRBundleResourceType string
 // FHIRBundleType defines model for FHIRBundle.Type.
 type FHIRBundleType string
 
-// Finding defines model for Finding.
+// Finding One label and how it was judged. In the section `findings`, one that the fusion judged from the image has its activation
 type Finding struct {
+	// Activation Where on the image the model saw what speaks for a finding, a value for each cell of the image grid, row by row, from 0 to 1 in the cell of most; 0 everywhere if no cell speaks for it. The grid covers the whole upright picture, squeezed to it. It explains the model, not the patient, and says nothing of how probable the finding is
+	Activation *Activation `json:"activation,omitempty"`
+
 	// Band By the probability alone, beside the threshold; above 0.95, above 0.7, or the rest, unless the operator set other bands
 	Band     *FindingBand `json:"band,omitempty"`
 	Label    string       `json:"label"`
@@ -2285,6 +2295,12 @@ type ServerInterface interface {
 	// AmendReport Change sentences of a report
 	// (POST /v1/reports/{report_id}/amend)
 	AmendReport(w http.ResponseWriter, r *http.Request, reportId ReportID, params AmendReportParams)
+	// GetReportAttention Look at where a report's decoder looked
+	// (GET /v1/reports/{report_id}/attention.png)
+	GetReportAttention(w http.ResponseWriter, r *http.Request, reportId ID)
+	// GetFindingActivation Look at where a finding was seen
+	// (GET /v1/reports/{report_id}/findings/{label}/activation.png)
+	GetFindingActivation(w http.ResponseWriter, r *http.Request, reportId ID, label string)
 	// GetReportHistory Read what was done with a report
 	// (GET /v1/reports/{report_id}/history)
 	GetReportHistory(w http.ResponseWriter, r *http.Request, reportId ReportID)
@@ -2498,6 +2514,18 @@ func (_ Unimplemented) GetReport(w http.ResponseWriter, r *http.Request, reportI
 // AmendReport Change sentences of a report
 // (POST /v1/reports/{report_id}/amend)
 func (_ Unimplemented) AmendReport(w http.ResponseWriter, r *http.Request, reportId ReportID, params AmendReportParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// GetReportAttention Look at where a report's decoder looked
+// (GET /v1/reports/{report_id}/attention.png)
+func (_ Unimplemented) GetReportAttention(w http.ResponseWriter, r *http.Request, reportId ID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// GetFindingActivation Look at where a finding was seen
+// (GET /v1/reports/{report_id}/findings/{label}/activation.png)
+func (_ Unimplemented) GetFindingActivation(w http.ResponseWriter, r *http.Request, reportId ID, label string) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -3488,6 +3516,67 @@ func (siw *ServerInterfaceWrapper) AmendReport(w http.ResponseWriter, r *http.Re
 	handler.ServeHTTP(w, r)
 }
 
+// GetReportAttention operation middleware
+func (siw *ServerInterfaceWrapper) GetReportAttention(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "report_id" -------------
+	var reportId ID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "report_id", chi.URLParam(r, "report_id"), &reportId, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "report_id", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetReportAttention(w, r, reportId)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetFindingActivation operation middleware
+func (siw *ServerInterfaceWrapper) GetFindingActivation(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "report_id" -------------
+	var reportId ID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "report_id", chi.URLParam(r, "report_id"), &reportId, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "report_id", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "label" -------------
+	var label string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "label", chi.URLParam(r, "label"), &label, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "label", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetFindingActivation(w, r, reportId, label)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // GetReportHistory operation middleware
 func (siw *ServerInterfaceWrapper) GetReportHistory(w http.ResponseWriter, r *http.Request) {
 
@@ -4100,6 +4189,12 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 	})
 	r.Group(func(r chi.Router) {
 		r.Get(options.BaseURL+"/v1/reports/{report_id}/masks.png", wrapper.GetReportMasks)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/v1/reports/{report_id}/attention.png", wrapper.GetReportAttention)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/v1/reports/{report_id}/findings/{label}/activation.png", wrapper.GetFindingActivation)
 	})
 	r.Group(func(r chi.Router) {
 		r.Post(options.BaseURL+"/v1/vqa", wrapper.Vqa)
@@ -5535,6 +5630,105 @@ func (response AmendReportdefaultApplicationProblemPlusJSONResponse) VisitAmendR
 	return err
 }
 
+type GetReportAttentionRequestObject struct {
+	ReportId ID `json:"report_id"`
+}
+
+type GetReportAttentionResponseObject interface {
+	VisitGetReportAttentionResponse(w http.ResponseWriter) error
+}
+
+type GetReportAttention200ImagepngResponse struct {
+	Body          io.Reader
+	ContentLength int64
+}
+
+func (response GetReportAttention200ImagepngResponse) VisitGetReportAttentionResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "image/png")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type GetReportAttentiondefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response GetReportAttentiondefaultApplicationProblemPlusJSONResponse) VisitGetReportAttentionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetFindingActivationRequestObject struct {
+	ReportId ID     `json:"report_id"`
+	Label    string `json:"label"`
+}
+
+type GetFindingActivationResponseObject interface {
+	VisitGetFindingActivationResponse(w http.ResponseWriter) error
+}
+
+type GetFindingActivation200ImagepngResponse struct {
+	Body          io.Reader
+	ContentLength int64
+}
+
+func (response GetFindingActivation200ImagepngResponse) VisitGetFindingActivationResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "image/png")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type GetFindingActivationdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response GetFindingActivationdefaultApplicationProblemPlusJSONResponse) VisitGetFindingActivationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetReportHistoryRequestObject struct {
 	ReportId ReportID `json:"report_id"`
 }
@@ -6365,6 +6559,12 @@ type StrictServerInterface interface {
 	// AmendReport Change sentences of a report
 	// (POST /v1/reports/{report_id}/amend)
 	AmendReport(ctx context.Context, request AmendReportRequestObject) (AmendReportResponseObject, error)
+	// GetReportAttention Look at where a report's decoder looked
+	// (GET /v1/reports/{report_id}/attention.png)
+	GetReportAttention(ctx context.Context, request GetReportAttentionRequestObject) (GetReportAttentionResponseObject, error)
+	// GetFindingActivation Look at where a finding was seen
+	// (GET /v1/reports/{report_id}/findings/{label}/activation.png)
+	GetFindingActivation(ctx context.Context, request GetFindingActivationRequestObject) (GetFindingActivationResponseObject, error)
 	// GetReportHistory Read what was done with a report
 	// (GET /v1/reports/{report_id}/history)
 	GetReportHistory(ctx context.Context, request GetReportHistoryRequestObject) (GetReportHistoryResponseObject, error)
@@ -7183,6 +7383,59 @@ func (sh *strictHandler) AmendReport(w http.ResponseWriter, r *http.Request, rep
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(AmendReportResponseObject); ok {
 		if err := validResponse.VisitAmendReportResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetReportAttention operation middleware
+func (sh *strictHandler) GetReportAttention(w http.ResponseWriter, r *http.Request, reportId ID) {
+	var request GetReportAttentionRequestObject
+
+	request.ReportId = reportId
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetReportAttention(ctx, request.(GetReportAttentionRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetReportAttention")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetReportAttentionResponseObject); ok {
+		if err := validResponse.VisitGetReportAttentionResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetFindingActivation operation middleware
+func (sh *strictHandler) GetFindingActivation(w http.ResponseWriter, r *http.Request, reportId ID, label string) {
+	var request GetFindingActivationRequestObject
+
+	request.ReportId = reportId
+	request.Label = label
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetFindingActivation(ctx, request.(GetFindingActivationRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetFindingActivation")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetFindingActivationResponseObject); ok {
+		if err := validResponse.VisitGetFindingActivationResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

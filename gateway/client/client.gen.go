@@ -663,6 +663,13 @@ func (e SentenceChangeSection) Valid() bool {
 	}
 }
 
+// Activation Where on the image the model saw what speaks for a finding, a value for each cell of the image grid, row by row, from 0 to 1 in the cell of most; 0 everywhere if no cell speaks for it. The grid covers the whole upright picture, squeezed to it. It explains the model, not the patient, and says nothing of how probable the finding is
+type Activation struct {
+	Cols   int       `json:"cols"`
+	Rows   int       `json:"rows"`
+	Values []float32 `json:"values"`
+}
+
 // Answer defines model for Answer.
 type Answer struct {
 	// Artefacts The artefacts that the answer rests on, unless `degraded` names their modality
@@ -909,8 +916,11 @@ type FHIRBundleResourceType string
 // FHIRBundleType defines model for FHIRBundle.Type.
 type FHIRBundleType string
 
-// Finding defines model for Finding.
+// Finding One label and how it was judged. In the section `findings`, one that the fusion judged from the image has its activation
 type Finding struct {
+	// Activation Where on the image the model saw what speaks for a finding, a value for each cell of the image grid, row by row, from 0 to 1 in the cell of most; 0 everywhere if no cell speaks for it. The grid covers the whole upright picture, squeezed to it. It explains the model, not the patient, and says nothing of how probable the finding is
+	Activation *Activation `json:"activation,omitempty"`
+
 	// Band By the probability alone, beside the threshold; above 0.95, above 0.7, or the rest, unless the operator set other bands
 	Band     *FindingBand `json:"band,omitempty"`
 	Label    string       `json:"label"`
@@ -2495,6 +2505,20 @@ type ClientInterface interface {
 	// Corresponds with POST /v1/reports/{report_id}/amend (the `AmendReport` operationId).
 	AmendReport(ctx context.Context, reportId ReportID, params *AmendReportParams, body AmendReportJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// GetReportAttention Look at where a report's decoder looked
+	//
+	// The report's attention to each cell of the image, drawn over the image as colours, at most 1,024 pixels each way, with a scale and a warning below. Attention is how much a cell was read, not what it meant. Research; nobody has reviewed it.
+	//
+	// Corresponds with GET /v1/reports/{report_id}/attention.png (the `GetReportAttention` operationId).
+	GetReportAttention(ctx context.Context, reportId ID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetFindingActivation Look at where a finding was seen
+	//
+	// The finding's activation (see the schema) over the report's image as colours, at most 1,024 pixels each way, with a scale and a warning below. Not found if the report has no such finding or it was not judged from the image. Research; nobody has reviewed it.
+	//
+	// Corresponds with GET /v1/reports/{report_id}/findings/{label}/activation.png (the `GetFindingActivation` operationId).
+	GetFindingActivation(ctx context.Context, reportId ID, label string, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// GetReportHistory Read what was done with a report
 	//
 	// Corresponds with GET /v1/reports/{report_id}/history (the `GetReportHistory` operationId).
@@ -3170,6 +3194,40 @@ func (c *Client) AmendReportWithBody(ctx context.Context, reportId ReportID, par
 // Corresponds with POST /v1/reports/{report_id}/amend (the `AmendReport` operationId).
 func (c *Client) AmendReport(ctx context.Context, reportId ReportID, params *AmendReportParams, body AmendReportJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewAmendReportRequest(c.Server, reportId, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetReportAttention Look at where a report's decoder looked
+//
+// The report's attention to each cell of the image, drawn over the image as colours, at most 1,024 pixels each way, with a scale and a warning below. Attention is how much a cell was read, not what it meant. Research; nobody has reviewed it.
+//
+// Corresponds with GET /v1/reports/{report_id}/attention.png (the `GetReportAttention` operationId).
+func (c *Client) GetReportAttention(ctx context.Context, reportId ID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetReportAttentionRequest(c.Server, reportId)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetFindingActivation Look at where a finding was seen
+//
+// The finding's activation (see the schema) over the report's image as colours, at most 1,024 pixels each way, with a scale and a warning below. Not found if the report has no such finding or it was not judged from the image. Research; nobody has reviewed it.
+//
+// Corresponds with GET /v1/reports/{report_id}/findings/{label}/activation.png (the `GetFindingActivation` operationId).
+func (c *Client) GetFindingActivation(ctx context.Context, reportId ID, label string, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetFindingActivationRequest(c.Server, reportId, label)
 	if err != nil {
 		return nil, err
 	}
@@ -4755,6 +4813,81 @@ func NewAmendReportRequestWithBody(server string, reportId ReportID, params *Ame
 	return req, nil
 }
 
+// NewGetReportAttentionRequest constructs an http.Request for the GetReportAttention method
+func NewGetReportAttentionRequest(server string, reportId ID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "report_id", reportId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/reports/%s/attention.png", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetFindingActivationRequest constructs an http.Request for the GetFindingActivation method
+func NewGetFindingActivationRequest(server string, reportId ID, label string) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "report_id", reportId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "label", label, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/reports/%s/findings/%s/activation.png", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewGetReportHistoryRequest constructs an http.Request for the GetReportHistory method
 func NewGetReportHistoryRequest(server string, reportId ReportID) (*http.Request, error) {
 	var err error
@@ -5702,6 +5835,24 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /v1/reports/{report_id}/amend (the `AmendReport` operationId).
 	AmendReportWithResponse(ctx context.Context, reportId ReportID, params *AmendReportParams, body AmendReportJSONRequestBody, reqEditors ...RequestEditorFn) (*AmendReportResponse, error)
+
+	// GetReportAttentionWithResponse Look at where a report's decoder looked
+	//
+	// The report's attention to each cell of the image, drawn over the image as colours, at most 1,024 pixels each way, with a scale and a warning below. Attention is how much a cell was read, not what it meant. Research; nobody has reviewed it.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/reports/{report_id}/attention.png (the `GetReportAttention` operationId).
+	GetReportAttentionWithResponse(ctx context.Context, reportId ID, reqEditors ...RequestEditorFn) (*GetReportAttentionResponse, error)
+
+	// GetFindingActivationWithResponse Look at where a finding was seen
+	//
+	// The finding's activation (see the schema) over the report's image as colours, at most 1,024 pixels each way, with a scale and a warning below. Not found if the report has no such finding or it was not judged from the image. Research; nobody has reviewed it.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/reports/{report_id}/findings/{label}/activation.png (the `GetFindingActivation` operationId).
+	GetFindingActivationWithResponse(ctx context.Context, reportId ID, label string, reqEditors ...RequestEditorFn) (*GetFindingActivationResponse, error)
 
 	// GetReportHistoryWithResponse Read what was done with a report
 	//
@@ -7418,6 +7569,102 @@ func (r AmendReportResponse) ContentType() string {
 	return ""
 }
 
+// GetReportAttentionResponseDefaultHeaders the declared response headers of an HTTP default response for GetReportAttention
+type GetReportAttentionResponseDefaultHeaders struct {
+	RetryAfter *int
+}
+
+type GetReportAttentionResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetReportAttentionResponseDefaultHeaders
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetReportAttentionResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetReportAttentionResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetReportAttentionResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetReportAttentionResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetReportAttentionResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetFindingActivationResponseDefaultHeaders the declared response headers of an HTTP default response for GetFindingActivation
+type GetFindingActivationResponseDefaultHeaders struct {
+	RetryAfter *int
+}
+
+type GetFindingActivationResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetFindingActivationResponseDefaultHeaders
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetFindingActivationResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetFindingActivationResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetFindingActivationResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetFindingActivationResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetFindingActivationResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // GetReportHistoryResponseDefaultHeaders the declared response headers of an HTTP default response for GetReportHistory
 type GetReportHistoryResponseDefaultHeaders struct {
 	RetryAfter *int
@@ -8665,6 +8912,36 @@ func (c *ClientWithResponses) AmendReportWithResponse(ctx context.Context, repor
 		return nil, err
 	}
 	return ParseAmendReportResponse(rsp)
+}
+
+// GetReportAttentionWithResponse Look at where a report's decoder looked
+//
+// The report's attention to each cell of the image, drawn over the image as colours, at most 1,024 pixels each way, with a scale and a warning below. Attention is how much a cell was read, not what it meant. Research; nobody has reviewed it.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/reports/{report_id}/attention.png (the `GetReportAttention` operationId).
+func (c *ClientWithResponses) GetReportAttentionWithResponse(ctx context.Context, reportId ID, reqEditors ...RequestEditorFn) (*GetReportAttentionResponse, error) {
+	rsp, err := c.GetReportAttention(ctx, reportId, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetReportAttentionResponse(rsp)
+}
+
+// GetFindingActivationWithResponse Look at where a finding was seen
+//
+// The finding's activation (see the schema) over the report's image as colours, at most 1,024 pixels each way, with a scale and a warning below. Not found if the report has no such finding or it was not judged from the image. Research; nobody has reviewed it.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/reports/{report_id}/findings/{label}/activation.png (the `GetFindingActivation` operationId).
+func (c *ClientWithResponses) GetFindingActivationWithResponse(ctx context.Context, reportId ID, label string, reqEditors ...RequestEditorFn) (*GetFindingActivationResponse, error) {
+	rsp, err := c.GetFindingActivation(ctx, reportId, label, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetFindingActivationResponse(rsp)
 }
 
 // GetReportHistoryWithResponse Read what was done with a report
@@ -10248,6 +10525,84 @@ func ParseAmendReportResponse(rsp *http.Response) (*AmendReportResponse, error) 
 		response.Headers200 = &headers
 	case true:
 		var headers AmendReportResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetReportAttentionResponse parses an HTTP response from a GetReportAttentionWithResponse call
+func ParseGetReportAttentionResponse(rsp *http.Response) (*GetReportAttentionResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetReportAttentionResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers GetReportAttentionResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetFindingActivationResponse parses an HTTP response from a GetFindingActivationWithResponse call
+func ParseGetFindingActivationResponse(rsp *http.Response) (*GetFindingActivationResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetFindingActivationResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers GetFindingActivationResponseDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {

@@ -16,8 +16,8 @@ type ModalityWeight struct {
 	Entropy float64 `json:"entropy"`
 }
 
-// Attention is the attention that the decoder paid to each cell of the image grid, row by row; it sums to 1.
-type Attention struct {
+// Grid is a number for each cell of the image grid, row by row. The grid covers the whole upright picture, squeezed to it.
+type Grid struct {
 	Rows   int       `json:"rows"`
 	Cols   int       `json:"cols"`
 	Values []float32 `json:"values"`
@@ -35,6 +35,9 @@ type Finding struct {
 	Model string `json:"model,omitempty"`
 	// Band is that of Probability; "" from a Fuser.
 	Band Band `json:"band,omitempty"`
+	// Activation is where on the image the fusion saw what speaks for the finding: from 0 to 1 in the cell of most, or 0
+	// everywhere. Nil for a finding that is not judged from the image or not by the fusion.
+	Activation *Grid `json:"activation,omitempty"`
 }
 
 // Degradation is a modality that the request had and the result lacks, or has in part, because a part of the
@@ -73,9 +76,9 @@ type Result struct {
 	// Findings has one entry for every label whose modality is present. Empty for a question.
 	Findings   []Finding        `json:"findings,omitempty"`
 	Modalities []ModalityWeight `json:"modalities"`
-	// Attention is nil when no image was given.
-	Attention *Attention `json:"attention,omitempty"`
-	Notes     []Note     `json:"notes,omitempty"`
+	// Attention is what the decoder paid to each cell of the image, summing to 1; nil when no image was given.
+	Attention *Grid  `json:"attention,omitempty"`
+	Notes     []Note `json:"notes,omitempty"`
 	// Reliance has one entry for each image and sound that an answer rests on. Empty for a report, and from a Fuser.
 	Reliance []Reliance `json:"reliance,omitempty"`
 	// Degraded says what the result lacks. Empty if nothing, and from a Fuser.

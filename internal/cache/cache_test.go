@@ -126,7 +126,7 @@ func stringsOf(list [][]byte) (s []string) {
 func (m *model) Fuse(_ context.Context, request *analysis.FuseRequest) (*analysis.Result, error) {
 	m.inputs.Add(1)
 	return &analysis.Result{Answers: []analysis.Candidate{{Text: string(request.Task), Probability: 1}},
-		Attention: &analysis.Attention{Rows: 1, Cols: 1, Values: []float32{1}}, Models: map[string]string{"fusion": m.digest}}, nil
+		Attention: &analysis.Grid{Rows: 1, Cols: 1, Values: []float32{1}}, Models: map[string]string{"fusion": m.digest}}, nil
 }
 
 func TestFeaturesAreRemembered(t *testing.T) {

@@ -1,4 +1,4 @@
-// Package overlay draws masks over the picture in which they were found, for people to look at.
+// Package overlay draws what a model saw where over the picture that it saw, for people to look at.
 package overlay
 
 import (
@@ -45,14 +45,8 @@ var styles = map[string]style{
 // PNG draws the masks of a segmentation over its picture and returns the drawing as a PNG, with a legend and a warning
 // below. The picture is upright.
 func PNG(picture image.Image, s *analysis.Segmentation) ([]byte, error) {
-	size := fit(picture.Bounds().Size())
 	legend := legendOf(s)
-	const line, margin = 16, 6
-	height := size.Y + margin + line*(len(legend)+1)
-	canvas := image.NewRGBA(image.Rect(0, 0, max(size.X, minWidth), height))
-	draw.Draw(canvas, canvas.Bounds(), image.Black, image.Point{}, draw.Src)
-	area := image.Rectangle{Max: size}
-	scale.ApproxBiLinear.Scale(canvas, area, picture, picture.Bounds(), draw.Src, nil)
+	canvas, size := lay(picture, len(legend)+1)
 	for _, m := range s.Masks {
 		cells, err := mask.FromRuns(m.Runs, s.Cols, s.Rows)
 		if err != nil {
@@ -67,6 +61,22 @@ func PNG(picture image.Image, s *analysis.Segmentation) ([]byte, error) {
 		draw.Draw(canvas, image.Rect(margin, y-9, margin+10, y+1), image.NewUniform(styles[entry.structure].colour), image.Point{}, draw.Src)
 		write(canvas, margin+16, y, color.White, entry.text)
 	}
+	return encode(canvas)
+}
+
+// The lines of text below a picture are so high, and begin so far from the edges.
+const line, margin = 16, 6
+
+// lay returns a canvas with the picture on it, in the size that it returns, and room for lines of text below.
+func lay(picture image.Image, lines int) (*image.RGBA, image.Point) {
+	size := fit(picture.Bounds().Size())
+	canvas := image.NewRGBA(image.Rect(0, 0, max(size.X, minWidth), size.Y+margin+line*lines))
+	draw.Draw(canvas, canvas.Bounds(), image.Black, image.Point{}, draw.Src)
+	scale.ApproxBiLinear.Scale(canvas, image.Rectangle{Max: size}, picture, picture.Bounds(), draw.Src, nil)
+	return canvas, size
+}
+
+func encode(canvas image.Image) ([]byte, error) {
 	var b bytes.Buffer
 	if err := png.Encode(&b, canvas); err != nil {
 		return nil, fmt.Errorf("write the drawing: %w", err)
@@ -99,11 +109,15 @@ func paint(canvas *image.RGBA, size image.Point, cells mask.Mask, s style) {
 			if tint == 0 {
 				continue
 			}
-			was := canvas.RGBAAt(x, y)
-			mix := func(a, b uint8) uint8 { return uint8(float64(a)*(1-tint) + float64(b)*tint) }
-			canvas.SetRGBA(x, y, color.RGBA{R: mix(was.R, s.colour.R), G: mix(was.G, s.colour.G), B: mix(was.B, s.colour.B), A: 255})
+			canvas.SetRGBA(x, y, mix(canvas.RGBAAt(x, y), s.colour, tint))
 		}
 	}
+}
+
+// mix returns a with so much of b in it.
+func mix(a, b color.RGBA, share float64) color.RGBA {
+	of := func(a, b uint8) uint8 { return uint8(float64(a)*(1-share) + float64(b)*share) }
+	return color.RGBA{R: of(a.R, b.R), G: of(a.G, b.G), B: of(a.B, b.B), A: 255}
 }
 
 // entry is one line of the legend.

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"fmt"
 	"math"
 
 	"consilium/internal/analysis"
@@ -50,15 +51,27 @@ func check(fuse *analysis.FuseRequest, result *analysis.Result) error {
 			return bad("the fusion's finding %q has the probability %v and the threshold %v", f.Label, f.Probability, f.Threshold)
 		case f.Present != (f.Probability >= f.Threshold):
 			return bad("the fusion's finding %q contradicts its threshold", f.Label)
+		case f.Activation != nil && f.Modality != analysis.Image:
+			return bad("the fusion's finding %q is judged from %s and activates an image", f.Label, f.Modality)
+		}
+		if err := checkGrid(fmt.Sprintf("activation of %q", f.Label), f.Activation); err != nil {
+			return err
 		}
 	}
-	if a := result.Attention; a != nil && (a.Rows <= 0 || a.Cols <= 0 || len(a.Values) != a.Rows*a.Cols) {
-		return bad("the fusion's attention holds %d values for %d x %d cells", len(a.Values), a.Rows, a.Cols)
-	} else if a != nil {
-		for _, v := range a.Values {
-			if !fraction(float64(v)) {
-				return bad("the fusion's attention holds %v", v)
-			}
+	return checkGrid("attention", result.Attention)
+}
+
+// checkGrid returns BadUpstream for a grid of the fusion that holds what it may not; nil is none.
+func checkGrid(what string, g *analysis.Grid) error {
+	if g == nil {
+		return nil
+	}
+	if g.Rows <= 0 || g.Cols <= 0 || len(g.Values) != g.Rows*g.Cols {
+		return analysis.Errorf(analysis.BadUpstream, "the fusion's %s holds %d values for %d x %d cells", what, len(g.Values), g.Rows, g.Cols)
+	}
+	for _, v := range g.Values {
+		if !fraction(float64(v)) {
+			return analysis.Errorf(analysis.BadUpstream, "the fusion's %s holds %v", what, v)
 		}
 	}
 	return nil

@@ -177,7 +177,16 @@ func TestAnalyzePassesErrorsThrough(t *testing.T) {
 		"finding against its threshold": {&parts{result: bad(func(r *analysis.Result) {
 			r.Findings = []analysis.Finding{{Label: "x", Probability: 0.9, Threshold: 0.5, Modality: analysis.Image}}
 		})}, question, analysis.BadUpstream},
-		"attention of the wrong size": {&parts{result: bad(func(r *analysis.Result) { r.Attention = &analysis.Attention{Rows: 7, Cols: 7} })}, question, analysis.BadUpstream},
+		"activation of the wrong size": {&parts{result: bad(func(r *analysis.Result) {
+			r.Findings = []analysis.Finding{{Label: "x", Modality: analysis.Image, Threshold: 0.5, Activation: &analysis.Grid{Rows: 1, Cols: 2, Values: []float32{1}}}}
+		})}, question, analysis.BadUpstream},
+		"activation above 1": {&parts{result: bad(func(r *analysis.Result) {
+			r.Findings = []analysis.Finding{{Label: "x", Modality: analysis.Image, Threshold: 0.5, Activation: &analysis.Grid{Rows: 1, Cols: 1, Values: []float32{2}}}}
+		})}, question, analysis.BadUpstream},
+		"activation of a text": {&parts{result: bad(func(r *analysis.Result) {
+			r.Findings = []analysis.Finding{{Label: "x", Modality: analysis.Text, Threshold: 0.5, Activation: &analysis.Grid{Rows: 1, Cols: 1, Values: []float32{1}}}}
+		})}, question, analysis.BadUpstream},
+		"attention of the wrong size": {&parts{result: bad(func(r *analysis.Result) { r.Attention = &analysis.Grid{Rows: 7, Cols: 7} })}, question, analysis.BadUpstream},
 	} {
 		t.Run(name, func(t *testing.T) {
 			result, err := test.parts.pipeline().Analyze(context.Background(), test.request)

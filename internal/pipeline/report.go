@@ -33,6 +33,9 @@ func Write(result *analysis.Result, present map[analysis.Modality]bool) analysis
 	for _, f := range findings {
 		detail.Sentences = append(detail.Sentences, analysis.Sentence{Text: describe(f), Evidence: []analysis.Finding{f}})
 	}
+	for i := range findings { // the summary need not repeat where each was seen
+		findings[i].Activation = nil
+	}
 	sections := []analysis.Section{detail}
 	if s := result.Segmentation; s != nil && len(s.Measurements) > 0 {
 		sections = append(sections, measured(s))

@@ -117,7 +117,7 @@ func answerOf(study *analysis.Study) *analysis.Answer {
 		Result: &analysis.Result{
 			Answers:    []analysis.Candidate{{Text: "yes", Probability: 0.75}},
 			Modalities: []analysis.ModalityWeight{{Modality: analysis.Text, Weight: 1, Entropy: 0.25}},
-			Attention:  &analysis.Attention{Rows: 1, Cols: 2, Values: []float32{0.1, 0.9}},
+			Attention:  &analysis.Grid{Rows: 1, Cols: 2, Values: []float32{0.1, 0.9}},
 			Notes:      []analysis.Note{{Modality: analysis.Image, Kind: "resized", Detail: "from 10 x 10"}},
 			Reliance:   []analysis.Reliance{{Modality: analysis.Image, Score: 0.5, Blank: analysis.Counterfactual{Answer: "no", Confidence: 0.6, Changed: true, Divergence: 0.5}}},
 			Degraded:   []analysis.Degradation{{Modality: analysis.Audio, Reason: "the audio encoder is not reachable"}},

@@ -56,6 +56,13 @@ func (a *Arena) NoGrad(fn func()) {
 	fn()
 }
 
+// Recording runs fn and records its operators, so that an engine without Options.Grad can compute a gradient now and then.
+func (a *Arena) Recording(fn func()) {
+	was := libtch.AtGradSetEnabled(1)
+	defer libtch.AtGradSetEnabled(was & 1)
+	fn()
+}
+
 // Copy overwrites dst, in place, with src.
 func (a *Arena) Copy(dst, src T) {
 	libtch.AtCopy_(dst.h, src.h)

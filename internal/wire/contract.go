@@ -115,6 +115,8 @@ var fusionContract = &contract{
 		{Name: "weight", Datatype: FP32, Shape: []int{-1}},
 		{Name: "entropy", Datatype: FP32, Shape: []int{-1}},
 		{Name: "attention", Datatype: FP32, Shape: []int{-1, -1}, optional: true},
+		// One grid for each finding whose modality is image, in their order.
+		{Name: "finding_activation", Datatype: FP32, Shape: []int{-1, -1, -1}, optional: true},
 	},
 	numbers: []string{"candidates"}, maxRows: analysis.MaxAnswers, maxRequestBytes: 16 << 20,
 }

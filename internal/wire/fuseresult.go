@@ -37,6 +37,11 @@ func packResult(r *request, result *analysis.Result) ([]Tensor, error) {
 		}
 		outputs = append(outputs, floats("attention", a.Values, a.Rows, a.Cols))
 	}
+	activations, err := packActivations(findings)
+	if err != nil {
+		return nil, err
+	}
+	outputs = append(outputs, activations...)
 	wanted := outputs[:0]
 	for _, t := range outputs {
 		if r.wants(t.Name) {
@@ -44,6 +49,58 @@ func packResult(r *request, result *analysis.Result) ([]Tensor, error) {
 		}
 	}
 	return wanted, nil
+}
+
+// packActivations makes one tensor of the grids of the findings that are judged from the image, none if they have none.
+func packActivations(findings []analysis.Finding) ([]Tensor, error) {
+	var values []float32
+	var first *analysis.Grid
+	n, with := 0, 0
+	for _, f := range findings {
+		if f.Modality == analysis.Image {
+			n++
+		}
+		g := f.Activation
+		if g == nil {
+			continue
+		}
+		if first == nil {
+			first = g
+		}
+		if f.Modality != analysis.Image || g.Rows < 1 || g.Cols < 1 || len(g.Values) != g.Rows*g.Cols || g.Rows != first.Rows || g.Cols != first.Cols {
+			return nil, fmt.Errorf("the fusion made %d activations of %q, judged from %s, for a grid of %d x %d", len(g.Values), f.Label, f.Modality, g.Rows, g.Cols)
+		}
+		values, with = append(values, g.Values...), with+1
+	}
+	switch with {
+	case 0:
+		return nil, nil
+	case n:
+		return []Tensor{floats("finding_activation", values, n, first.Rows, first.Cols)}, nil
+	}
+	return nil, fmt.Errorf("the fusion made activations of %d of the %d findings that it judged from the image", with, n)
+}
+
+// unpackActivations gives each finding that is judged from the image its grid.
+func unpackActivations(t *Tensor, findings []analysis.Finding) error {
+	if t == nil {
+		return nil
+	}
+	n, rows, cols := t.Shape[0], t.Shape[1], t.Shape[2]
+	at := 0
+	for i := range findings {
+		if findings[i].Modality != analysis.Image {
+			continue
+		}
+		if at < n && rows > 0 && cols > 0 {
+			findings[i].Activation = &analysis.Grid{Rows: rows, Cols: cols, Values: t.Floats[at*rows*cols : (at+1)*rows*cols : (at+1)*rows*cols]}
+		}
+		at++
+	}
+	if at != n || rows < 1 || cols < 1 {
+		return &tensorError{t.Name, fmt.Errorf("has the shape %v for %d findings that were judged from the image", t.Shape, at)}
+	}
+	return nil
 }
 
 // unpackResult is the inverse of packResult; decode checked the tensors one by one.
@@ -86,7 +143,10 @@ func unpackResult(outputs []Tensor) (*analysis.Result, error) {
 		})
 	}
 	if attention := get("attention"); attention != nil {
-		result.Attention = &analysis.Attention{Rows: attention.Shape[0], Cols: attention.Shape[1], Values: attention.Floats}
+		result.Attention = &analysis.Grid{Rows: attention.Shape[0], Cols: attention.Shape[1], Values: attention.Floats}
+	}
+	if err := unpackActivations(get("finding_activation"), result.Findings); err != nil {
+		return nil, err
 	}
 	return result, checkResult(result)
 }
@@ -107,6 +167,13 @@ func checkResult(result *analysis.Result) error {
 	for _, f := range result.Findings {
 		if !f.Modality.Valid() {
 			return fmt.Errorf("a finding has the unknown modality %q", clip(string(f.Modality)))
+		}
+		if f.Activation != nil {
+			for _, v := range f.Activation.Values {
+				if err := probability("an activation", float64(v)); err != nil {
+					return err
+				}
+			}
 		}
 		if err := errors.Join(probability("a finding's probability", f.Probability), probability("a finding's threshold", f.Threshold)); err != nil {
 			return err

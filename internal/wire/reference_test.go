@@ -118,7 +118,17 @@ func (reference) Fuse(_ context.Context, r *analysis.FuseRequest) (*analysis.Res
 			p := 1 / (1 + float64(f.Vector[0]*f.Vector[0]))
 			result.Modalities = append(result.Modalities, analysis.ModalityWeight{Modality: f.Modality, Weight: p, Entropy: 1 - p})
 			if r.Task == analysis.Report {
-				result.Findings = append(result.Findings, analysis.Finding{Label: f.field + " finding", Probability: p, Threshold: 0.37, Present: p >= 0.37, Modality: f.Modality})
+				finding := analysis.Finding{Label: f.field + " finding", Probability: p, Threshold: 0.37, Present: p >= 0.37, Modality: f.Modality}
+				if f.Modality == analysis.Image {
+					for _, label := range []string{"first", "second"} { // two, so that their grids may not be confused
+						finding.Label = label + " image finding"
+						finding.Activation = &analysis.Grid{Rows: f.Rows, Cols: f.Cols, Values: make([]float32, f.TokenCount)}
+						finding.Activation.Values[len(label)] = 1
+						result.Findings = append(result.Findings, finding)
+					}
+					continue
+				}
+				result.Findings = append(result.Findings, finding)
 			}
 		}
 	}
@@ -131,7 +141,7 @@ func (reference) Fuse(_ context.Context, r *analysis.FuseRequest) (*analysis.Res
 		}
 	}
 	if r.Image != nil {
-		result.Attention = &analysis.Attention{Rows: r.Image.Rows, Cols: r.Image.Cols, Values: make([]float32, r.Image.TokenCount)}
+		result.Attention = &analysis.Grid{Rows: r.Image.Rows, Cols: r.Image.Cols, Values: make([]float32, r.Image.TokenCount)}
 		result.Attention.Values[3] = 1
 	}
 	return result, nil

@@ -2,6 +2,7 @@ package fusion
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"consilium/internal/analysis"
@@ -18,6 +19,26 @@ type Explanation struct {
 	Weights map[analysis.Modality]float64 // of the gate, by which Fused was decoded
 	// ByRule has the weights that every rule makes of the modalities' own answers.
 	ByRule [net.Rules]map[analysis.Modality]float64
+}
+
+// WithRandomWeights calls use with the same service but for its weights, which are drawn from seed: for whoever tests
+// whether what it says depends on what it has learnt (Adebayo et al. 2018, https://arxiv.org/abs/1810.03292). It ends with
+// use.
+func (s *Service) WithRandomWeights(seed uint64, use func(*Service) error) error {
+	r := &Service{
+		engine: tensor.NewEngine(tensor.Options{Device: s.engine.Device(), Threads: 1}),
+		config: s.config, digest: fmt.Sprintf("random:%d", seed),
+	}
+	defer r.engine.Close()
+	params := tensor.Random(seed)
+	do := func(fn func(a *tensor.Arena)) error {
+		return r.engine.Do(context.Background(), func(a *tensor.Arena) error { fn(a); return nil })
+	}
+	if err := do(func(a *tensor.Arena) { r.model = net.New(a, params, r.config) }); err != nil {
+		return fmt.Errorf("draw the fusion's weights: %w", err)
+	}
+	err := use(r)
+	return errors.Join(err, do(params.Free))
 }
 
 // Explain fuses as Fuse does and returns what the result is made of. Errors are those of Fuse.

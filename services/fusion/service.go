@@ -93,15 +93,16 @@ func (s *Service) Fuse(ctx context.Context, r *analysis.FuseRequest) (*analysis.
 	}
 	result := &analysis.Result{Models: map[string]string{"fusion": s.digest}}
 	err := s.engine.Do(ctx, func(a *tensor.Arena) error {
-		out := s.model.Forward(a, s.batch(a, r))
+		var out net.Output
 		if r.Task == analysis.Question {
+			out = s.model.Forward(a, s.batch(a, r))
 			result.Answers = s.answers(s.probabilities(a, out.Logits), r.Candidates)
 		} else {
-			result.Findings = s.findings(a.Float64s(out.Logits), r)
+			out, result.Findings = s.report(a, r)
 		}
 		result.Modalities = modalities(a.Float64s(out.Weights), a.Float64s(out.Entropies), a.Float64s(out.Present))
 		if r.Image != nil {
-			result.Attention = &analysis.Attention{Rows: r.Image.Rows, Cols: r.Image.Cols, Values: a.Float32s(out.Attention)}
+			result.Attention = &analysis.Grid{Rows: r.Image.Rows, Cols: r.Image.Cols, Values: a.Float32s(out.Attention)}
 		}
 		return nil
 	})
@@ -242,19 +243,6 @@ func (s *Service) answers(p []float64, n int) []analysis.Candidate {
 	return all[:min(n, len(all))]
 }
 
-func (s *Service) findings(logits []float64, r *analysis.FuseRequest) []analysis.Finding {
-	present := map[string]bool{"text": r.Text != nil, "image": r.Image != nil, "audio": r.Audio != nil}
-	var out []analysis.Finding
-	for i, l := range s.config.Findings {
-		if present[l.Modality] {
-			p := l.Probability(logits[i])
-			out = append(out, analysis.Finding{Label: l.Name, Probability: p, Threshold: l.Threshold,
-				Present: p >= l.Threshold, Modality: analysis.Modality(l.Modality)})
-		}
-	}
-	return out
-}
-
 func modalities(weights, entropies, present []float64) []analysis.ModalityWeight {
 	var out []analysis.ModalityWeight
 	for i, m := range analysis.Modalities {
@@ -274,6 +262,11 @@ func finite(r *analysis.Result) error {
 	}
 	for _, f := range r.Findings {
 		values = append(values, f.Probability)
+		if f.Activation != nil {
+			for _, v := range f.Activation.Values {
+				values = append(values, float64(v))
+			}
+		}
 	}
 	for _, m := range r.Modalities {
 		values = append(values, m.Weight, m.Entropy)

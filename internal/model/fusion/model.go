@@ -150,6 +150,9 @@ type Output struct {
 	Weights   tensor.T             // (B, 3), summing to 1, 0 for an absent modality
 	Present   tensor.T             // (B, 3), 1 or 0
 	Attention tensor.T             // (B, G*G), the decoder's attention to the image, summing to 1; no tensor without images
+
+	reading tensor.T          // (B, H, T, S), the weights of the decoder's last reading of all modalities
+	lengths [modalities]int64 // how many of the S tokens are of each modality, in order
 }
 
 // Forward runs the net.
@@ -195,6 +198,7 @@ func (m *Model) Forward(a *tensor.Arena, in Batch) Output {
 	bias := a.Add(a.Cat(1, biases...), absent(a, shown)) // (B, S)
 	decoded, weights := m.decoder.forward(a, queries, queryMask, memory, attentionBias(a, bias))
 	out.Logits = m.head(a, in, decoded)
+	out.reading, out.lengths = weights, lengths
 	if lengths[Image] > 0 {
 		out.Attention = imageAttention(a, in, weights, lengths)
 	}

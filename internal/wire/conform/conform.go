@@ -194,14 +194,19 @@ func split(r *analysis.Result) (shape analysis.Result, numbers []float32) {
 	}
 	for _, f := range r.Findings {
 		add(f.Probability, f.Threshold)
-		shape.Findings = append(shape.Findings, analysis.Finding{Label: f.Label, Present: f.Present, Modality: f.Modality})
+		g := f.Activation
+		if g != nil {
+			numbers = append(numbers, g.Values...)
+			g = &analysis.Grid{Rows: g.Rows, Cols: g.Cols}
+		}
+		shape.Findings = append(shape.Findings, analysis.Finding{Label: f.Label, Present: f.Present, Modality: f.Modality, Activation: g})
 	}
 	for _, m := range r.Modalities {
 		add(m.Weight, m.Entropy)
 		shape.Modalities = append(shape.Modalities, analysis.ModalityWeight{Modality: m.Modality})
 	}
 	if a := r.Attention; a != nil {
-		shape.Attention = &analysis.Attention{Rows: a.Rows, Cols: a.Cols}
+		shape.Attention = &analysis.Grid{Rows: a.Rows, Cols: a.Cols}
 		numbers = append(numbers, a.Values...)
 	}
 	return shape, numbers
