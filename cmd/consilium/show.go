@@ -54,6 +54,12 @@ func showReport(w io.Writer, r *client.Report) {
 			fmt.Fprintf(w, "    %s\n", sentence.Text)
 			for _, f := range sentence.Evidence {
 				fmt.Fprintf(w, "      %-24s %s %s  from %s, counts from %s\n", f.Label, bar(f.Probability), percent(f.Probability), f.Modality, percent(f.Threshold))
+				if f.Present && f.Activation != nil {
+					fmt.Fprintf(w, "      what speaks for it, %d x %d cells\n", f.Activation.Rows, f.Activation.Cols)
+					for _, line := range heat(f.Activation.Rows, f.Activation.Cols, f.Activation.Values) {
+						fmt.Fprintf(w, "        %s\n", line)
+					}
+				}
 			}
 			if sentence.Measurements != nil {
 				for _, m := range *sentence.Measurements {
@@ -84,7 +90,7 @@ func showEvidence(w io.Writer, modalities []client.ModalityWeight, attention *cl
 	}
 	if attention != nil {
 		fmt.Fprintf(w, "  image attention, %d x %d cells\n", attention.Rows, attention.Cols)
-		for _, line := range heat(attention) {
+		for _, line := range heat(attention.Rows, attention.Cols, attention.Values) {
 			fmt.Fprintf(w, "    %s\n", line)
 		}
 	}
@@ -113,19 +119,19 @@ func bar(fraction float64) string {
 	return strings.Repeat("█", full) + strings.Repeat("·", width-full)
 }
 
-// heat draws the grid with the cell of most attention darkest; an even grid is all of one shade.
-func heat(attention *client.Attention) []string {
-	if attention.Rows < 1 || attention.Cols < 1 || len(attention.Values) != attention.Rows*attention.Cols {
+// heat draws a grid with the cell of the most darkest; an even grid is all of one shade.
+func heat(rows, cols int, values []float32) []string {
+	if rows < 1 || cols < 1 || len(values) != rows*cols {
 		return nil
 	}
 	var most float32
-	for _, v := range attention.Values {
+	for _, v := range values {
 		most = max(most, v)
 	}
-	lines := []string{"┌" + strings.Repeat("──", attention.Cols) + "┐"}
-	for row := range attention.Rows {
+	lines := []string{"┌" + strings.Repeat("──", cols) + "┐"}
+	for row := range rows {
 		var line strings.Builder
-		for _, v := range attention.Values[row*attention.Cols : (row+1)*attention.Cols] {
+		for _, v := range values[row*cols : (row+1)*cols] {
 			shade := 0
 			if most > 0 {
 				shade = int(math.Round(float64(max(v, 0)/most) * float64(len(shades)-1)))
@@ -134,5 +140,5 @@ func heat(attention *client.Attention) []string {
 		}
 		lines = append(lines, "│"+line.String()+"│")
 	}
-	return append(lines, "└"+strings.Repeat("──", attention.Cols)+"┘")
+	return append(lines, "└"+strings.Repeat("──", cols)+"┘")
 }

@@ -20,7 +20,7 @@ func TestBarIsAsLongAsTheFraction(t *testing.T) {
 }
 
 func TestHeatIsDarkestWhereAttentionIs(t *testing.T) {
-	lines := heat(&client.Attention{Rows: 2, Cols: 3, Values: []float32{0, 0.1, 0.1, 0.2, 0.2, 0.4}})
+	lines := heat(2, 3, []float32{0, 0.1, 0.1, 0.2, 0.2, 0.4})
 	want := []string{"┌──────┐", "│  ░░░░│", "│▒▒▒▒██│", "└──────┘"}
 	if strings.Join(lines, "\n") != strings.Join(want, "\n") {
 		t.Errorf("drew\n%s\nwant\n%s", strings.Join(lines, "\n"), strings.Join(want, "\n"))
@@ -30,12 +30,26 @@ func TestHeatIsDarkestWhereAttentionIs(t *testing.T) {
 		"no cells":       {},
 		"negative":       {Rows: -1, Cols: -1, Values: []float32{1}},
 	} {
-		if lines := heat(odd); lines != nil {
+		if lines := heat(odd.Rows, odd.Cols, odd.Values); lines != nil {
 			t.Errorf("%s: drew %q", name, lines)
 		}
 	}
-	if lines := heat(&client.Attention{Rows: 1, Cols: 2, Values: []float32{0, 0}}); lines[1] != "│    │" {
+	if lines := heat(1, 2, []float32{0, 0}); lines[1] != "│    │" {
 		t.Errorf("no attention at all: drew %q", lines)
+	}
+}
+
+func TestReportsShowWherePresentFindingsWereSeen(t *testing.T) {
+	finding := func(label string, present bool) client.Finding {
+		return client.Finding{Label: label, Present: present, Modality: client.ModalityImage, Activation: &client.Activation{Rows: 1, Cols: 2, Values: []float32{0, 1}}}
+	}
+	var out strings.Builder
+	showReport(&out, &client.Report{Sections: []client.Section{{Name: "findings", Sentences: []client.Sentence{
+		{Text: "one", Evidence: []client.Finding{finding("Edema", true)}}, {Text: "two", Evidence: []client.Finding{finding("Effusion", false)}},
+	}}}})
+	if shown := out.String(); strings.Count(shown, "what speaks for it, 1 x 2 cells") != 1 || strings.Count(shown, "│  ██│") != 1 ||
+		strings.Index(shown, "│  ██│") > strings.Index(shown, "Effusion") {
+		t.Errorf("the report shows\n%s", shown)
 	}
 }
 
