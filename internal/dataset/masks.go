@@ -22,6 +22,8 @@ type Film struct {
 	// Anatomy (General Blockchain): the lungs up to the heart's edge, the heart with the great vessels, the airways.
 	// Lesion (General Blockchain, on the same films).
 	Lung, Anatomy, Lesion string
+	// Boxes are where people saw a label, on the few films for which they were drawn.
+	Boxes []Box
 }
 
 // Values of the pixels of a mask.
@@ -70,10 +72,16 @@ func ReadFilms(folder string) ([]Film, error) {
 			}
 			return filepath.Join(folder, "cxr", get(name))
 		}
+		var boxes []Box
+		if at, ok := column["bboxes_xywh_rel"]; ok {
+			if boxes, err = readBoxes(row[at]); err != nil {
+				return nil, fmt.Errorf("read %s, film %s: %w", path, get("id"), err)
+			}
+		}
 		films = append(films, Film{
 			ID: get("id"), Path: file("file"), Patient: get("patient_id"), Split: get("split"), View: get("view"),
 			Labels: strings.Split(get("labels"), "|"), NIH: strings.HasPrefix(get("source_dataset"), "NIH"),
-			Lung: file("mask_lung"), Anatomy: file("mask_anatomy"), Lesion: file("mask_lesion"),
+			Lung: file("mask_lung"), Anatomy: file("mask_anatomy"), Lesion: file("mask_lesion"), Boxes: boxes,
 		})
 	}
 	return films, nil

@@ -35,6 +35,37 @@ func auroc(name, metric string, scores []float64, truth []bool, floor float64) F
 	return f
 }
 
+// meanByGroup returns the figure of the mean of values, with the 2.5th and 97.5th percentile over resampled groups, such
+// as patients: values of one group are not independent.
+func meanByGroup(name, metric string, values []float64, groups []string, floor float64) Figure {
+	var names []string
+	of := map[string][]float64{}
+	for i, g := range groups {
+		if of[g] == nil {
+			names = append(names, g)
+		}
+		of[g] = append(of[g], values[i])
+	}
+	rng := rand.New(rand.NewPCG(1, 1))
+	means := make([]float64, resamples)
+	for i := range means {
+		var m mean
+		for range names {
+			for _, v := range of[names[rng.IntN(len(names))]] {
+				m.add(v)
+			}
+		}
+		means[i] = m.value()
+	}
+	slices.Sort(means)
+	var all mean
+	for _, v := range values {
+		all.add(v)
+	}
+	return Figure{Name: name, Metric: metric, Value: all.value(), Floor: floor, N: len(values),
+		Low: means[resamples*25/1000], High: means[resamples*975/1000]}
+}
+
 // interval writes the interval, "" if there is none.
 func (f Figure) interval() string {
 	if f.Low == 0 && f.High == 0 {
