@@ -10,7 +10,7 @@ import (
 )
 
 // heatWarning stands under every drawing of a grid.
-const heatWarning = "RESEARCH ONLY. NOT A MEDICAL DEVICE. IT EXPLAINS THE MODEL, NOT THE PATIENT."
+const heatWarning = "RESEARCH ONLY. NOT A MEDICAL DEVICE. ABOUT THE MODEL, NO DIAGNOSIS."
 
 // heatColours are the colours from the least of a grid to its maximum.
 var heatColours = []color.RGBA{{R: 40, G: 0, B: 90, A: 255}, {R: 200, G: 30, B: 80, A: 255}, {R: 255, G: 150, B: 0, A: 255}, {R: 255, G: 255, B: 120, A: 255}}

@@ -5,6 +5,9 @@ import (
 	"image/color"
 	"testing"
 
+	"golang.org/x/image/font"
+	"golang.org/x/image/font/basicfont"
+
 	"consilium/internal/analysis"
 )
 
@@ -64,6 +67,12 @@ func TestMoreIsBrighter(t *testing.T) {
 			t.Errorf("at %d %% the lightness falls from %v to %v", i, last, lightness)
 		}
 		last = lightness
+	}
+}
+
+func TestTheWarningFits(t *testing.T) {
+	if width := font.MeasureString(basicfont.Face7x13, heatWarning).Ceil(); width > minWidth-margin {
+		t.Errorf("the warning takes %d pixels of %d", width, minWidth-margin)
 	}
 }
 
