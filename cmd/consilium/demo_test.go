@@ -17,7 +17,7 @@ func TestDemoShowsWhatItPromises(t *testing.T) {
 	}
 	for _, want := range []string{
 		"image/jpeg", "text/plain", "FINDINGS", "IMPRESSION", "not a medical device", // the report
-		"weight █", "entropy", "image attention, 7 x 7 cells", "model fusion sha256:", // what it rests on
+		"weight █", "entropy", "image attention, 7 x 7 cells", "model fusion       sha256:", // what it rests on
 		"Question   what is the red shape?", "Answer     ", "Relies     on the image", "right is   triangle", "/docs",
 	} {
 		if !strings.Contains(out.String(), want) {
