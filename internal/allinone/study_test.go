@@ -70,6 +70,19 @@ func TestStudyToReportToDeletion(t *testing.T) {
 			}
 		}
 	}
+	for _, sentence := range report.Sections[0].Sentences {
+		f := sentence.Evidence[0]
+		if (f.Activation != nil) != (f.Modality == client.ModalityImage) {
+			t.Errorf("%s is judged from %s and has the activation %v", f.Label, f.Modality, f.Activation)
+		}
+		if f.Activation == nil {
+			continue
+		}
+		drawn, err := s.GetFindingActivationWithResponse(t.Context(), report.Id, f.Label)
+		if err != nil || drawn.StatusCode() != http.StatusOK || !bytes.HasPrefix(drawn.Body, []byte("\x89PNG")) {
+			t.Errorf("the activation of %s: %s %v", f.Label, drawn.Status(), err)
+		}
+	}
 	again, err := s.GetReportWithResponse(t.Context(), report.Id)
 	if err != nil || again.JSON200 == nil {
 		t.Fatalf("read the report again: %v %s", err, again.Body)
@@ -87,7 +100,7 @@ func TestStudyToReportToDeletion(t *testing.T) {
 	if r, err := s.DeleteStudyWithResponse(t.Context(), study.Id); err != nil || r.StatusCode() != http.StatusNoContent {
 		t.Fatalf("delete: %v %s", err, r.Body)
 	}
-	for _, path := range []string{"/v1/studies/" + study.Id, "/v1/reports/" + report.Id, "/v1/studies/" + study.Id + "/questions",
+	for _, path := range []string{"/v1/studies/" + study.Id, "/v1/reports/" + report.Id, "/v1/reports/" + report.Id + "/attention.png", "/v1/studies/" + study.Id + "/questions",
 		"/v1/studies/" + study.Id + "/artefacts/" + study.Artefacts[0].Id} {
 		if status, _ := s.problem(http.MethodGet, path, "", nil); status != http.StatusNotFound {
 			t.Errorf("%s: status %d after the deletion", path, status)
