@@ -81,3 +81,18 @@ func TestCodesAreForOurOwnLabels(t *testing.T) {
 		t.Error("a triangle has a code")
 	}
 }
+
+// The evidence of a sentence and the finding of the result are read from two places, and say where a finding was seen
+// each in memory of its own.
+func TestReplacedKnowsAFindingByItsLabel(t *testing.T) {
+	seen := func() *analysis.Finding {
+		return &analysis.Finding{Label: "Edema", Modality: analysis.Image, Probability: 0.8, Activation: &analysis.Grid{Rows: 1, Cols: 1, Values: []float32{1}}}
+	}
+	d := &Document{Report: &analysis.DiagnosticReport{Narrative: analysis.Narrative{Sections: []analysis.Section{{Name: "findings", Sentences: []analysis.Sentence{
+		{Text: "No edema.", WrittenBy: analysis.ByPerson, Evidence: []analysis.Finding{*seen()}},
+		{Text: "Edema of a sound.", WrittenBy: analysis.ByPerson, Evidence: []analysis.Finding{{Label: "Edema", Modality: analysis.Audio}}},
+	}}}}}}
+	if got := d.Replaced(seen()); got != "No edema." {
+		t.Errorf("a person wrote %q", got)
+	}
+}
