@@ -34,7 +34,6 @@ type segmentSettings struct {
 	Empty  int     `recipe:"empty"`  // of them, films on which there is nothing to find
 	Mirror bool    `recipe:"mirror"` // show every second film mirrored
 	Bend   float64 `recipe:"bend"`   // how far films are turned, moved, stretched and bent: 1 is far
-	Veil   float64 `recipe:"veil"`   // share of the films on which parts of the lungs are made as bright as what surrounds them
 }
 
 // segmentExample is a film at the net's size with what is to be found on it.

@@ -3,7 +3,6 @@ package train
 import (
 	"math"
 	"math/rand/v2"
-	"slices"
 )
 
 // variant returns a film as it might have been taken of another patient, by another machine, by another person: turned,
@@ -15,9 +14,6 @@ func variant(rng *rand.Rand, e segmentExample, s segmentSettings) segmentExample
 		if plane != nil {
 			out.target[i] = w.apply(plane)
 		}
-	}
-	if rng.Float64() < s.Veil && out.target[0] != nil {
-		veil(rng, out.image, out.target[0], s.Side)
 	}
 	expose(rng, out.image, s.Side)
 	return out
@@ -83,31 +79,6 @@ func (w *warp) apply(plane []float32) []float32 {
 		out[i] = top*(1-dy) + bottom*dy
 	}
 	return out
-}
-
-// veil lays soft bright spots on what a mask shows, as consolidation and effusion do: the edge of a lung is to be found
-// where nothing of it is seen.
-func veil(rng *rand.Rand, image, lungs []float32, side int) {
-	sorted := slices.Sorted(slices.Values(image))
-	for range 1 + rng.IntN(3) {
-		at := rng.IntN(len(lungs))
-		for try := 0; try < 100 && lungs[at] < 0.5; try++ {
-			at = rng.IntN(len(lungs))
-		}
-		if lungs[at] < 0.5 { // of a film without lungs
-			return
-		}
-		x, y := float64(at%side), float64(at/side)
-		width, height := float64(side)*(0.06+0.2*rng.Float64()), float64(side)*(0.06+0.2*rng.Float64())
-		bright, strength := sorted[len(sorted)*(60+rng.IntN(35))/100], float32(0.4+0.6*rng.Float64())
-		for i := range image {
-			dx, dy := (float64(i%side)-x)/width, (float64(i/side)-y)/height
-			if d := dx*dx + dy*dy; d < 1 {
-				share := strength * float32(math.Min(1, 2*(1-d)))
-				image[i] += share * (bright - image[i])
-			}
-		}
-	}
 }
 
 // expose changes the greys of a film.

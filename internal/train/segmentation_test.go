@@ -207,7 +207,7 @@ func TestSharesKeepTheArea(t *testing.T) {
 
 func TestVariantsMoveFilmAndMaskAlike(t *testing.T) {
 	const side = 64
-	settings := segmentSettings{Side: side, Bend: 1, Mirror: true, Veil: 0.5}
+	settings := segmentSettings{Side: side, Bend: 1, Mirror: true}
 	image, target := make([]float32, side*side), make([]float32, side*side)
 	for i := range image {
 		if x, y := i%side, i/side; (x-32)*(x-32)+(y-32)*(y-32) < 200 {
