@@ -40,6 +40,12 @@ type Finding struct {
 	Activation *Grid `json:"activation,omitempty"`
 }
 
+// Same reports whether f and g are one finding of one report: a model judges a label once, and where it was seen stands
+// with the finding in one place only.
+func (f *Finding) Same(g *Finding) bool {
+	return f.Label == g.Label && f.Modality == g.Modality && f.Model == g.Model
+}
+
 // Degradation is a modality that the request had and the result lacks, or has in part, because a part of the
 // platform was down.
 type Degradation struct {

@@ -143,7 +143,7 @@ func (d *Document) Findings() []analysis.Finding {
 	for _, section := range d.Report.Narrative.Sections {
 		for _, s := range section.Sentences {
 			for _, f := range s.Evidence {
-				if !slices.Contains(all, f) {
+				if !slices.ContainsFunc(all, func(o analysis.Finding) bool { return o.Same(&f) }) {
 					all = append(all, f)
 				}
 			}

@@ -84,7 +84,7 @@ func TestCodesAreForOurOwnLabels(t *testing.T) {
 
 // The evidence of a sentence and the finding of the result are read from two places, and say where a finding was seen
 // each in memory of its own.
-func TestReplacedKnowsAFindingByItsLabel(t *testing.T) {
+func TestAFindingIsKnownByWhatItJudges(t *testing.T) {
 	seen := func() *analysis.Finding {
 		return &analysis.Finding{Label: "Edema", Modality: analysis.Image, Probability: 0.8, Activation: &analysis.Grid{Rows: 1, Cols: 1, Values: []float32{1}}}
 	}
@@ -94,5 +94,12 @@ func TestReplacedKnowsAFindingByItsLabel(t *testing.T) {
 	}}}}}}
 	if got := d.Replaced(seen()); got != "No edema." {
 		t.Errorf("a person wrote %q", got)
+	}
+	unseen := *seen()
+	unseen.Activation = nil // as the impression has it
+	sections := &d.Report.Narrative.Sections
+	*sections = append(*sections, analysis.Section{Name: "impression", Sentences: []analysis.Sentence{{Evidence: []analysis.Finding{unseen}}}})
+	if all := d.Findings(); len(all) != 2 || all[0].Activation == nil {
+		t.Errorf("two findings are listed as %v", all)
 	}
 }

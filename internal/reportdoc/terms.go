@@ -39,7 +39,7 @@ func (d *Document) Replaced(f *analysis.Finding) string {
 	for _, section := range d.Report.Narrative.Sections {
 		for _, s := range section.Sentences {
 			for _, e := range s.Evidence {
-				if e.Label == f.Label && e.Modality == f.Modality && e.Model == f.Model && s.WrittenBy == analysis.ByPerson {
+				if e.Same(f) && s.WrittenBy == analysis.ByPerson {
 					texts = append(texts, Plain(s.Text))
 				}
 			}
