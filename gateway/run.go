@@ -118,8 +118,9 @@ func Build(ctx context.Context, config Config, log *slog.Logger, observer *serve
 	radiographs, radiographErr := wire.NewRadiographEncoder(config.VisionEncoderURL, options)
 	audio, audioErr := wire.NewAudioEncoder(config.AudioEncoderURL, options)
 	fusion, fusionErr := wire.NewFuser(config.FusionURL, options)
+	segmenter, segmenterErr := wire.NewSegmenter(config.VisionEncoderURL, options)
 	runner, runnerErr := wire.NewModelRunner(config.VisionEncoderURL, options)
-	if err := errors.Join(textErr, visionErr, radiographErr, audioErr, fusionErr, runnerErr); err != nil {
+	if err := errors.Join(textErr, visionErr, radiographErr, audioErr, fusionErr, segmenterErr, runnerErr); err != nil {
 		return deps, nil, err
 	}
 	deps.Parts = append(deps.Parts,
@@ -128,6 +129,7 @@ func Build(ctx context.Context, config Config, log *slog.Logger, observer *serve
 		Part{Name: "radiograph-encoder", Role: "radiograph", Licence: "Apache-2.0 (training data of the NIH Clinical Center)", Ready: radiographs.Ready, Digest: radiographs.Digest},
 		Part{Name: "audio-encoder", Role: string(analysis.Audio), Licence: "CC-BY-SA-4.0 (training data)", Ready: audio.Ready, Digest: audio.Digest},
 		Part{Name: "fusion", Role: "fusion", Licence: "CC-BY-SA-4.0 (training data), research only", Required: true, Ready: fusion.Ready, Digest: fusion.Digest},
+		Part{Name: "segmentation", Role: "segmentation", Licence: "CC-BY-NC-SA-4.0 (training data), research only", Ready: segmenter.Ready, Digest: segmenter.Digest},
 	)
 	path := &pipeline.Pipeline{
 		Text:        memory.TextEncoder(text, text.Digest),
@@ -135,6 +137,8 @@ func Build(ctx context.Context, config Config, log *slog.Logger, observer *serve
 		Radiographs: memory.VisionEncoder(radiographs, radiographs.Digest),
 		Audio:       memory.AudioEncoder(audio, audio.Digest),
 		Fusion:      memory.Fuser(fusion, fusion.Digest),
+		// Not remembered: a report is written once, and keeps its masks.
+		Segmenter: segmenter,
 		// A stalled encoder leaves half of the request's time for the answer without it.
 		EncoderTime: config.RequestTimeout / 2,
 	}

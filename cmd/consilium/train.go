@@ -22,6 +22,8 @@ import (
 // trained is where each recipe's weights belong: where the service embeds them from.
 var trained = map[string]string{
 	"audio":       "services/audio-encoder/weights/wavenet.safetensors",
+	"lesions":     "services/vision-encoder/weights/lesions.safetensors",
+	"lungs":       "services/vision-encoder/weights/lungs.safetensors",
 	"radiographs": "services/vision-encoder/weights/radiographs.safetensors",
 	"vqa":         "services/fusion/weights/fusion.safetensors",
 	"vqa-rad":     "services/fusion/weights/vqa-rad.safetensors",
@@ -125,7 +127,16 @@ func encoders(device string) (m eval.Models, closeAll func(), err error) {
 		return m, nil, err
 	}
 	closers = append(closers, audio)
-	return eval.Models{Text: text, Vision: vision, Radiographs: vision.Radiographs(), Audio: audio}, closeAll, nil
+	m = eval.Models{Text: text, Vision: vision, Radiographs: vision.Radiographs(), Audio: audio, Segmenter: vision.Segmenter()}
+	folds, err := vision.Folds()
+	if err != nil {
+		closeAll()
+		return m, nil, err
+	}
+	for _, f := range folds {
+		m.Folds = append(m.Folds, eval.Fold{LeftOut: f.LeftOut, Segmenter: f.Segmenter})
+	}
+	return m, closeAll, nil
 }
 
 // models starts the encoders and the fusion, which is told its settings, in this process.

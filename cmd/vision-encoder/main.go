@@ -34,7 +34,8 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		return visionencoder.New(visionencoder.Config{Device: s.Device})
 	}
 	return wire.Run(ctx, process, open, func(s *visionencoder.Service, info wire.ModelInfo) http.Handler {
-		models := wire.Beside(wire.NewVisionServer(s, info), wire.NewRadiographServer(s.Radiographs(), info.Of(s.Radiographs())))
+		models := wire.Beside(wire.NewVisionServer(s, info), wire.NewRadiographServer(s.Radiographs(), info.Of(s.Radiographs())),
+			wire.NewSegmentationServer(s.Segmenter(), info.Of(s.Segmenter())))
 		return wire.WithModels(models, s.Models(), info)
 	})
 }

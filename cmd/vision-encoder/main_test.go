@@ -50,9 +50,20 @@ func TestProgram(t *testing.T) {
 	if err := remote.Ready(t.Context()); err != nil {
 		t.Errorf("not ready: %v", err)
 	}
-	conform.Vision(t, local, remote, map[string][]byte{
+	pictures := map[string][]byte{
 		"16-bit PNG": deep.Bytes(), "JPEG": lossy.Bytes(), "half a PNG": deep.Bytes()[:deep.Len()/2],
 		"half a JPEG": lossy.Bytes()[:lossy.Len()/2], "GIF": []byte("GIF89a\xff\xff\xff\xff\x00\x00\x00"), "text": []byte("no picture"),
+	}
+	conform.Vision(t, local, remote, pictures)
+	t.Run("segmentation", func(t *testing.T) {
+		masks, err := wire.NewSegmenter(url, wire.ClientOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := masks.Ready(t.Context()); err != nil {
+			t.Errorf("not ready: %v", err)
+		}
+		conform.Segmentation(t, local.Segmenter(), masks, pictures)
 	})
 
 	t.Run("tritonclient", func(t *testing.T) {

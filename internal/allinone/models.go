@@ -29,7 +29,8 @@ var models = []model{
 		return wire.Run(ctx, p, func(s wire.Settings) (*visionencoder.Service, error) {
 			return visionencoder.New(visionencoder.Config{Device: s.Device})
 		}, func(s *visionencoder.Service, info wire.ModelInfo) http.Handler {
-			models := wire.Beside(wire.NewVisionServer(s, info), wire.NewRadiographServer(s.Radiographs(), info.Of(s.Radiographs())))
+			models := wire.Beside(wire.NewVisionServer(s, info), wire.NewRadiographServer(s.Radiographs(), info.Of(s.Radiographs())),
+				wire.NewSegmentationServer(s.Segmenter(), info.Of(s.Segmenter())))
 			return wire.WithModels(models, s.Models(), info)
 		})
 	}},

@@ -19,6 +19,9 @@ type Models struct {
 	Radiographs analysis.VisionEncoder
 	Audio       analysis.AudioEncoder
 	Fuser       analysis.Fuser
+	// Segmenter is what the platform runs; each of Folds has not seen the lesions of some of its training films.
+	Segmenter analysis.Segmenter
+	Folds     []Fold
 }
 
 // Env is what a measurement reads.
@@ -58,6 +61,7 @@ var Measurements = []Measurement{
 	{"chest", "Pneumonia against No Finding on radiographs of NIH ChestX-ray14, the test split by patient: the radiograph, the record (age, sex, view) and both. This is an easier question than pneumonia against everything else, and the labels are text-mined. Floor: chance; of both, the radiograph alone.", chest},
 	{"findings", "Each label on the same films, from the radiograph. Every film with a finding here carries the label Pneumonia, so a label is told from films without any finding as much as from other findings; a label on few films has a wide interval. \"shuffled-image\" judges every film by another one. Floor: a logistic regression on the pooled vector of the published network, trained on the same films; of the shuffled images, chance; of the expected calibration error (10 bins, all labels together, smaller is better), what always saying each label's training share has.", findings},
 	{"localisation", "The pointing game: whether the centre of the cell of largest activation, of 7 x 7, lies on what a person drew: on a lesion mask for the finding Pneumonia (films of another source than all that findings were trained on), or in the box of a label on the test films. \"attention\" asks the same of the cell of most attention; \"random-weights\" of five fusions of random weights behind the same encoder, averaged. The interval draws patients. Floor: the centre of the picture; of that and of random weights, the share of cells that would hit.", localisation},
+	{"segmentation", "Masks against those that people drew, at the size of the film (Dice overlap; the interval draws patients). Lungs: the test split. Lesions: every film with a mask, by cross-validation in five parts by patient and, on the test split, by what the platform runs. Heart and cardiothoracic ratio (the mean absolute error): the films of the validation and test splits, few. \"shuffled-image\": the masks found on another film. \"frontal-measured\" and \"lateral-refused\": the share of the test films that the platform measures, or says that it cannot. Floor: the mean training mask, or ratio; of an AUROC, chance.", segmentation},
 	{"vqa-rad", "VQA-RAD, questions about radiographs, CT and MR images, on the test images of a split that shares none: 175 questions on 15 images, so that a figure is uncertain by ten points and more. \"closed\" is yes or no or a choice that the question gives; an answer is right if it is the reference's text. \"question-only\" is the larger of two blind methods on the test itself, the training answer to the nearest question and a classifier of the question; its floor is the most frequent answer. \"official-leaking\" is the published split, of which every test image is a training image too.", vqaRAD},
 	{"knowledge", "The knowledge graph: everything within three edges, at most 500 terms, of random diseases of the whole Disease Ontology, with 200 facts added, on a private Postgres and Valkey, in milliseconds. Cached: 400 terms asked for ten times each. Uncached: the caches of the process are empty before each query. Smaller is better. Floor: the aim.", knowledgeLatency},
 }

@@ -39,18 +39,9 @@ func (e *Encoder) Digest() string { return e.digest }
 
 // EncodeImage implements analysis.VisionEncoder. A call with more than MaxImages pictures is TooLarge.
 func (e *Encoder) EncodeImage(ctx context.Context, images [][]byte) ([]*analysis.Features, error) {
-	if len(images) > MaxImages {
-		return nil, &analysis.Error{
-			Code: analysis.TooLarge, Field: "image", Message: "there are too many pictures in one call",
-			Limit: fmt.Sprintf("%d pictures", MaxImages), Value: fmt.Sprintf("%d pictures", len(images)),
-		}
-	}
-	uploads := make([]upload, len(images))
-	for i, b := range images { // every one, before any is decoded
-		if _, err := media.CheckImage(b); err != nil {
-			return nil, named(err, i)
-		}
-		uploads[i] = upload{at: i, bytes: b}
+	uploads, err := checkUploads(images)
+	if err != nil {
+		return nil, err
 	}
 	pictures, err := e.service.decoder.DoAll(ctx, uploads)
 	if err != nil {
@@ -74,6 +65,24 @@ func (e *Encoder) EncodeImage(ctx context.Context, images [][]byte) ([]*analysis
 		}
 	}
 	return features, nil
+}
+
+// checkUploads looks at every picture of a call before any is decoded.
+func checkUploads(images [][]byte) ([]upload, error) {
+	if len(images) > MaxImages {
+		return nil, &analysis.Error{
+			Code: analysis.TooLarge, Field: "image", Message: "there are too many pictures in one call",
+			Limit: fmt.Sprintf("%d pictures", MaxImages), Value: fmt.Sprintf("%d pictures", len(images)),
+		}
+	}
+	uploads := make([]upload, len(images))
+	for i, b := range images {
+		if _, err := media.CheckImage(b); err != nil {
+			return nil, named(err, i)
+		}
+		uploads[i] = upload{at: i, bytes: b}
+	}
+	return uploads, nil
 }
 
 // encodeBatch runs the net on pictures (3, 224, 224).

@@ -52,6 +52,8 @@ type Service struct {
 	// The published top of the net, and that for radiographs.
 	*Encoder
 	radiographs *Encoder
+	masks       *Segmenter
+	folds       []*Segmenter // of Folds
 }
 
 // upload is one picture of a call.
@@ -119,6 +121,10 @@ func New(cfg Config) (*Service, error) {
 		e.batcher = batch.New(batch.Config{MaxCost: most, Queue: queue, Workers: workers},
 			func([]float32) int { return 1 }, e.encodeBatch)
 	}
+	if s.masks, err = newSegmenter(s, lesionWeights, workers, threads, most); err != nil {
+		s.stop()
+		return nil, fmt.Errorf("start the vision encoder: %w", err)
+	}
 	s.models = newRepository(s.decoded)
 	s.decoder = batch.New(batch.Config{MaxCost: 1, Queue: queue, Workers: threads},
 		func(upload) int { return 1 }, s.decodeBatch)
@@ -147,6 +153,9 @@ func readProbe(file []byte) ([]float32, error) {
 // Radiographs is the encoder of chest radiographs. It lives as long as s.
 func (s *Service) Radiographs() *Encoder { return s.radiographs }
 
+// Segmenter finds organs and lesions. It lives as long as s.
+func (s *Service) Segmenter() *Segmenter { return s.masks }
+
 // Models holds the models that users brought.
 func (s *Service) Models() *Repository { return s.models }
 
@@ -156,11 +165,14 @@ func (s *Service) Close() error {
 	s.decoder.Close()
 	s.batcher.Close()
 	s.radiographs.batcher.Close()
+	for _, g := range append(s.folds, s.masks) {
+		g.close()
+	}
 	s.stopped.Do(s.stop)
 	return s.models.Close()
 }
 
-// stop frees the net, once no engine computes with it, and ends the engines.
+// stop frees the nets, once no engine computes with them, and ends the engines.
 func (s *Service) stop() {
 	engines := make([]*tensor.Engine, cap(s.engines))
 	for i := range engines {
@@ -172,6 +184,11 @@ func (s *Service) stop() {
 		}
 		if s.radiographs.top != nil {
 			s.radiographs.top.Free(a)
+		}
+		for _, g := range append(s.folds, s.masks) {
+			if g != nil { // the service did not come so far
+				g.free(a)
+			}
 		}
 		return nil
 	})
