@@ -1,9 +1,7 @@
 package dataset
 
 import (
-	"encoding/csv"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -40,30 +38,12 @@ func (r Radiograph) Has(label string) bool {
 // unrestricted, keyed by split. The other source of that table is left out: its pictures differ from these in more
 // than the disease, and most of them forbid commercial use.
 func ReadChest(folder string) (map[string][]Radiograph, error) {
-	path := filepath.Join(folder, "cxr", "metadata.csv")
-	f, err := os.Open(path)
+	_, rows, column, err := readFilmTable(folder, "id", "file", "source_dataset", "split", "labels", "view", "age", "sex")
 	if err != nil {
 		return nil, fmt.Errorf("read chest radiographs: %w", err)
 	}
-	defer f.Close()
-	rows, err := csv.NewReader(f).ReadAll()
-	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", path, err)
-	}
-	if len(rows) < 2 {
-		return nil, fmt.Errorf("read %s: no rows", path)
-	}
-	column := map[string]int{}
-	for i, name := range rows[0] {
-		column[name] = i
-	}
-	for _, name := range []string{"id", "file", "source_dataset", "split", "labels", "view", "age", "sex"} {
-		if _, ok := column[name]; !ok {
-			return nil, fmt.Errorf("read %s: no column %q", path, name)
-		}
-	}
 	out := map[string][]Radiograph{}
-	for _, row := range rows[1:] {
+	for _, row := range rows {
 		get := func(name string) string { return row[column[name]] }
 		if !strings.HasPrefix(get("source_dataset"), "NIH") {
 			continue

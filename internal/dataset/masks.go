@@ -1,7 +1,6 @@
 package dataset
 
 import (
-	"encoding/csv"
 	"fmt"
 	"image"
 	"image/png"
@@ -41,30 +40,12 @@ const (
 
 // ReadFilms reads every row of folder/cxr/metadata.csv, in its order.
 func ReadFilms(folder string) ([]Film, error) {
-	path := filepath.Join(folder, "cxr", "metadata.csv")
-	f, err := os.Open(path)
+	path, rows, column, err := readFilmTable(folder, "id", "file", "patient_id", "split", "view", "labels", "source_dataset", "mask_lung", "mask_anatomy", "mask_lesion")
 	if err != nil {
 		return nil, fmt.Errorf("read films: %w", err)
 	}
-	defer f.Close()
-	rows, err := csv.NewReader(f).ReadAll()
-	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", path, err)
-	}
-	if len(rows) < 2 {
-		return nil, fmt.Errorf("read %s: no rows", path)
-	}
-	column := map[string]int{}
-	for i, name := range rows[0] {
-		column[name] = i
-	}
-	for _, name := range []string{"id", "file", "patient_id", "split", "view", "labels", "source_dataset", "mask_lung", "mask_anatomy", "mask_lesion"} {
-		if _, ok := column[name]; !ok {
-			return nil, fmt.Errorf("read %s: no column %q", path, name)
-		}
-	}
 	var films []Film
-	for _, row := range rows[1:] {
+	for _, row := range rows {
 		get := func(name string) string { return row[column[name]] }
 		file := func(name string) string {
 			if get(name) == "" {
