@@ -34,12 +34,6 @@ func NewSegmentationServer(segmenter analysis.Segmenter, info ModelInfo) http.Ha
 	})
 }
 
-// NewVisionServers serves encoder as the model "vision" and segmenter as the model "segmentation". The server is ready
-// when both are.
-func NewVisionServers(encoder analysis.VisionEncoder, info ModelInfo, segmenter analysis.Segmenter, segmenterInfo ModelInfo) http.Handler {
-	return Beside(NewVisionServer(encoder, info), NewSegmentationServer(segmenter, segmenterInfo))
-}
-
 // packSegmentations makes the outputs that r wants of the segmentations of want pictures, at least one.
 func packSegmentations(r *request, made []*analysis.Segmentation, want int) ([]Tensor, error) {
 	if len(made) != want {

@@ -53,7 +53,7 @@ func TestVisionAndSegmentationShareAServer(t *testing.T) {
 	var probe error
 	own := info()
 	own.Digest, own.Probe = "sha256:masks", func(context.Context) error { return probe }
-	url := start(t, NewVisionServers(reference{}, info(), reference{}, own))
+	url := start(t, Beside(NewVisionServer(reference{}, info()), NewSegmentationServer(reference{}, own)))
 	vision, err := NewVisionEncoder(url, options)
 	if err != nil {
 		t.Fatal(err)
@@ -89,7 +89,7 @@ func TestVisionAndSegmentationShareAServer(t *testing.T) {
 	}
 
 	probe = broken // another server: a result of a probe lives for a second
-	url = start(t, NewVisionServers(reference{}, info(), reference{}, own))
+	url = start(t, Beside(NewVisionServer(reference{}, info()), NewSegmentationServer(reference{}, own)))
 	if list := index(url); list[0]["state"] != "READY" || list[1]["state"] != "UNAVAILABLE" {
 		t.Errorf("the index is %v", list)
 	}
