@@ -27,24 +27,17 @@ func (j journal) Head(ctx context.Context, version int) (knowledge.Head, error) 
 		return knowledge.Head{}, err
 	}
 	var head knowledge.Head
-	err = j.pool.QueryRow(ctx, `SELECT id, version, seq, release FROM knowledge_versions WHERE tenant_id = $1
-		AND version = CASE $2::integer WHEN 0 THEN (SELECT version FROM knowledge_heads WHERE tenant_id = $1) ELSE $2::integer END`,
+	// One statement, so one snapshot: of two, the second may see the first fact that the first did not.
+	err = j.pool.QueryRow(ctx, `SELECT id::text, version, seq, release FROM knowledge_versions WHERE tenant_id = $1
+			AND version = CASE $2::integer WHEN 0 THEN (SELECT version FROM knowledge_heads WHERE tenant_id = $1) ELSE $2::integer END
+		UNION ALL SELECT '', 1, 0, release FROM knowledge_releases WHERE current AND $2::integer <= 1
+			AND NOT EXISTS (SELECT FROM knowledge_heads WHERE tenant_id = $1)`,
 		tenant, version).Scan(&head.ID, &head.Version, &head.Seq, &head.Release)
 	if !errors.Is(err, pgx.ErrNoRows) {
 		return head, failure("read the head of the knowledge graph", err)
 	}
-	if version <= 1 {
-		err = j.pool.QueryRow(ctx, "SELECT release FROM knowledge_releases WHERE current AND NOT EXISTS (SELECT FROM knowledge_heads WHERE tenant_id = $1)", tenant).Scan(&head.Release)
-		if err == nil {
-			head.Version = 1
-			return head, nil
-		}
-		if !errors.Is(err, pgx.ErrNoRows) {
-			return head, failure("read the current release", err)
-		}
-		if version == 0 {
-			return head, nil // nothing is loaded
-		}
+	if version == 0 {
+		return head, nil // nothing is loaded
 	}
 	return head, &analysis.Error{Code: analysis.NotFound, Field: "version", Message: "no such version of the knowledge graph is kept", Value: strconv.Itoa(version)}
 }
