@@ -21,7 +21,7 @@ func film(study, series, uid string, changes ...*dicom.Element) []byte {
 	d := dicom.NewDataset(
 		dicom.NewText(dicom.SOPClassUID, dicom.UI, "1.2.840.10008.5.1.4.1.1.7"), dicom.NewText(dicom.SOPInstanceUID, dicom.UI, uid),
 		dicom.NewText(dicom.StudyInstanceUID, dicom.UI, study), dicom.NewText(dicom.SeriesInstanceUID, dicom.UI, series),
-		dicom.NewText(dicom.StudyDate, dicom.DA, "20200614"), dicom.NewText(dicom.PatientName, dicom.PN, "Doe^Jane"), dicom.NewText(dicom.PatientID, dicom.LO, "4711"),
+		dicom.NewText(dicom.StudyDate, dicom.DA, "20200614"), dicom.NewText(dicom.PatientName, dicom.PN, "Doe^Jane"), dicom.NewText(dicom.PatientID, dicom.LO, "Q47-11"),
 		dicom.NewText(dicom.PatientSex, dicom.CS, "F"), dicom.NewText(dicom.PatientAge, dicom.AS, "063Y"),
 		dicom.NewText(dicom.Modality, dicom.CS, "DX"), dicom.NewText(dicom.BodyPartExamined, dicom.CS, "CHEST"), dicom.NewText(dicom.ViewPosition, dicom.CS, "PA"),
 		dicom.NewText(dicom.InstanceNumber, dicom.IS, uid[strings.LastIndexByte(uid, '.')+1:]),
