@@ -5,6 +5,7 @@ import (
 	_ "embed"
 	"fmt"
 	"strings"
+	"sync"
 )
 
 // findingsTable maps the labels of radiographs to terms. The hierarchy is that of CheXpert (Irvin et al., AAAI 2019,
@@ -88,4 +89,26 @@ func (b *builder) findings(phrases map[string][]byte) error {
 	}
 	b.edge("FINDING:abnormality", DisjointWith, "FINDING:no_finding", sourceOwn)
 	return nil
+}
+
+// terms maps the label of a finding to the id of its term.
+var terms = sync.OnceValue(func() map[string]string {
+	rows, err := readFindings()
+	if err != nil {
+		panic(err) // the table is part of the program
+	}
+	ids := map[string]string{}
+	for _, row := range rows {
+		for _, label := range row.term.Synonyms {
+			ids[label] = row.term.ID
+		}
+	}
+	return ids
+})
+
+// TermOf returns the id of the term of a finding's label, such as Effusion; ok is false for a label that the graph has no
+// term for, such as one of a model that a user brought.
+func TermOf(label string) (id string, ok bool) {
+	id, ok = terms()[label]
+	return id, ok
 }

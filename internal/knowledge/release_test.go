@@ -128,3 +128,12 @@ func TestWholeOntology(t *testing.T) {
 		t.Errorf("%s leads to a term that is not there", &f)
 	}
 }
+
+func TestTermOf(t *testing.T) {
+	for label, want := range map[string]string{"Effusion": "FINDING:pleural_effusion", "Pleural Effusion": "FINDING:pleural_effusion", "Pleural_Thickening": "FINDING:pleural_thickening",
+		"No Finding": "FINDING:no_finding", "left hand": "", "": ""} {
+		if id, ok := TermOf(label); id != want || ok != (want != "") {
+			t.Errorf("the term of %q is %q, %v; want %q", label, id, ok, want)
+		}
+	}
+}
