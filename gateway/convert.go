@@ -9,7 +9,7 @@ import (
 
 func studyOf(study *analysis.Study) api.Study {
 	out := api.Study{
-		Id: study.ID, Title: study.Title, Accession: optional(study.Accession), Labels: study.Labels,
+		Id: study.ID, Title: study.Title, Accession: optional(study.Accession), StudyDate: optional(study.Date), Labels: study.Labels,
 		Artefacts: []api.Artefact{}, CreatedAt: study.CreatedAt, StudyInstanceUid: optional(study.InstanceUID),
 	}
 	for _, a := range study.Artefacts {

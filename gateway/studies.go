@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 
 	"consilium/gateway/api"
 	"consilium/internal/analysis"
@@ -94,6 +95,12 @@ func (s *server) readMetadata(raw []byte, study *analysis.Study) error {
 	if metadata.Accession != nil {
 		study.Accession = *metadata.Accession
 	}
+	if metadata.StudyDate != nil {
+		study.Date = *metadata.StudyDate
+		if err := analysis.ValidateDate("metadata.study_date", study.Date); err != nil {
+			return err
+		}
+	}
 	if metadata.Labels != nil {
 		study.Labels = *metadata.Labels
 	}
@@ -109,8 +116,12 @@ func (s *server) readMetadata(raw []byte, study *analysis.Study) error {
 
 // ListStudies implements GET /v1/studies.
 func (s *server) ListStudies(ctx context.Context, request api.ListStudiesRequestObject) (api.ListStudiesResponseObject, error) {
+	filter, err := listFilter(&request.Params)
+	if err != nil {
+		return nil, err
+	}
 	page := pageOf(request.Params.Cursor, request.Params.Limit)
-	studies, err := s.Store.Studies(ctx, page)
+	studies, err := s.Store.Studies(ctx, filter, page)
 	if err != nil {
 		return nil, err
 	}
@@ -120,6 +131,32 @@ func (s *server) ListStudies(ctx context.Context, request api.ListStudiesRequest
 		list.Studies = append(list.Studies, studyOf(&studies[i]))
 	}
 	return list, nil
+}
+
+// listFilter reads the parameters that choose studies.
+func listFilter(params *api.ListStudiesParams) (*analysis.StudyFilter, error) {
+	filter := &analysis.StudyFilter{Labels: map[string]string{}}
+	if params.Label != nil {
+		for _, label := range *params.Label {
+			name, value, found := strings.Cut(label, "=")
+			if _, twice := filter.Labels[name]; !found || name == "" || twice {
+				e := unreadable400("label", "want name=value, and each name once")
+				e.cause.Value = clip(label)
+				return nil, e
+			}
+			filter.Labels[name] = value
+		}
+	}
+	if params.From != nil {
+		filter.From = *params.From
+	}
+	if params.To != nil {
+		filter.To = *params.To
+	}
+	if params.Modality != nil {
+		filter.Modality = analysis.Modality(*params.Modality)
+	}
+	return filter, filter.Validate("")
 }
 
 // pageOf asks for one item more than the caller does: whether it is there says whether there is a next page.

@@ -808,6 +808,11 @@ type Counterfactual struct {
 	Divergence Fraction `json:"divergence"`
 }
 
+// Day A day of the calendar, as YYYY-MM-DD
+//
+// Example: 2026-03-31
+type Day = string
+
 // Degradation What the request had and the result lacks, and why
 type Degradation struct {
 	Modality Modality `json:"modality"`
@@ -1752,6 +1757,11 @@ type Study struct {
 	Id     ID                `json:"id"`
 	Labels map[string]string `json:"labels"`
 
+	// StudyDate A day of the calendar, as YYYY-MM-DD
+	//
+	// Example: 2026-03-31
+	StudyDate *Day `json:"study_date,omitempty"`
+
 	// StudyInstanceUid Under which DICOMweb finds the study, if it came that way
 	StudyInstanceUid *string `json:"study_instance_uid,omitempty"`
 	Title            string  `json:"title"`
@@ -1772,9 +1782,14 @@ type StudyMetadata struct {
 	// Accession Unique among your studies
 	Accession *string `json:"accession,omitempty"`
 
-	// Labels Names of 1 to 64 characters with values of your own
+	// Labels Names of 1 to 64 characters with values of your own; one label's several values are divided by |
 	Labels *map[string]string `json:"labels,omitempty"`
-	Title  *string            `json:"title,omitempty"`
+
+	// StudyDate A day of the calendar, as YYYY-MM-DD
+	//
+	// Example: 2026-03-31
+	StudyDate *Day    `json:"study_date,omitempty"`
+	Title     *string `json:"title,omitempty"`
 }
 
 // TraceID W3C trace id of the request, also in the log
@@ -1936,6 +1951,18 @@ type ListStudiesParams struct {
 
 	// Limit How many items at most
 	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Label A label and a value of it as name=value; given several times, a study has all of them
+	Label *[]string `form:"label,omitempty" json:"label,omitempty"`
+
+	// From The first study date
+	From *Day `form:"from,omitempty" json:"from,omitempty"`
+
+	// To The last study date
+	To *Day `form:"to,omitempty" json:"to,omitempty"`
+
+	// Modality What the study holds
+	Modality *Modality `form:"modality,omitempty" json:"modality,omitempty"`
 }
 
 // CreateStudyMultipartBody defines parameters for CreateStudy.
@@ -3795,6 +3822,58 @@ func (siw *ServerInterfaceWrapper) ListStudies(w http.ResponseWriter, r *http.Re
 			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "limit"})
 		} else {
 			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "limit", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "label" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "label", r.URL.Query(), &params.Label, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "label"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "label", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "from" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "from", r.URL.Query(), &params.From, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "from"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "from", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "to" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "to", r.URL.Query(), &params.To, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "to"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "to", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "modality" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "modality", r.URL.Query(), &params.Modality, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "modality"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "modality", Err: err})
 		}
 		return
 	}

@@ -807,6 +807,11 @@ type Counterfactual struct {
 	Divergence Fraction `json:"divergence"`
 }
 
+// Day A day of the calendar, as YYYY-MM-DD
+//
+// Example: 2026-03-31
+type Day = string
+
 // Degradation What the request had and the result lacks, and why
 type Degradation struct {
 	Modality Modality `json:"modality"`
@@ -1751,6 +1756,11 @@ type Study struct {
 	Id     ID                `json:"id"`
 	Labels map[string]string `json:"labels"`
 
+	// StudyDate A day of the calendar, as YYYY-MM-DD
+	//
+	// Example: 2026-03-31
+	StudyDate *Day `json:"study_date,omitempty"`
+
 	// StudyInstanceUid Under which DICOMweb finds the study, if it came that way
 	StudyInstanceUid *string `json:"study_instance_uid,omitempty"`
 	Title            string  `json:"title"`
@@ -1771,9 +1781,14 @@ type StudyMetadata struct {
 	// Accession Unique among your studies
 	Accession *string `json:"accession,omitempty"`
 
-	// Labels Names of 1 to 64 characters with values of your own
+	// Labels Names of 1 to 64 characters with values of your own; one label's several values are divided by |
 	Labels *map[string]string `json:"labels,omitempty"`
-	Title  *string            `json:"title,omitempty"`
+
+	// StudyDate A day of the calendar, as YYYY-MM-DD
+	//
+	// Example: 2026-03-31
+	StudyDate *Day    `json:"study_date,omitempty"`
+	Title     *string `json:"title,omitempty"`
 }
 
 // TraceID W3C trace id of the request, also in the log
@@ -1935,6 +1950,18 @@ type ListStudiesParams struct {
 
 	// Limit How many items at most
 	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Label A label and a value of it as name=value; given several times, a study has all of them
+	Label *[]string `form:"label,omitempty" json:"label,omitempty"`
+
+	// From The first study date
+	From *Day `form:"from,omitempty" json:"from,omitempty"`
+
+	// To The last study date
+	To *Day `form:"to,omitempty" json:"to,omitempty"`
+
+	// Modality What the study holds
+	Modality *Modality `form:"modality,omitempty" json:"modality,omitempty"`
 }
 
 // CreateStudyMultipartBody defines parameters for CreateStudy.
@@ -5164,6 +5191,54 @@ func NewListStudiesRequest(server string, params *ListStudiesParams) (*http.Requ
 		if params.Limit != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Label != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "label", *params.Label, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.From != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "from", *params.From, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.To != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "to", *params.To, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Modality != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "modality", *params.Modality, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
 				return nil, err
 			} else {
 				for _, qp := range strings.Split(queryFrag, "&") {

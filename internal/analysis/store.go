@@ -33,8 +33,8 @@ type Store interface {
 	CreateStudy(ctx context.Context, study *Study, contents [][]byte) error
 	// Study returns one study with its artefacts.
 	Study(ctx context.Context, id string) (*Study, error)
-	// Studies returns one page of studies with their artefacts.
-	Studies(ctx context.Context, page Page) ([]Study, error)
+	// Studies returns one page of the studies that filter chooses with their artefacts.
+	Studies(ctx context.Context, filter *StudyFilter, page Page) ([]Study, error)
 	// DeleteStudy removes a study with its artefacts, answers and reports, and the bytes that no other study
 	// of the tenant holds.
 	DeleteStudy(ctx context.Context, id string) error

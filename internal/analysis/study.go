@@ -17,6 +17,8 @@ type Study struct {
 	Title     string
 	Accession string // the order's number in the user's own system, unique within a tenant; "" if none
 	Labels    map[string]string
+	// Date is when the examination was, as DateLayout writes it; "" if unknown.
+	Date string
 	// InstanceUID is the Study Instance UID of a study that came by DICOMweb, as it is stored; "" for others.
 	InstanceUID string
 	Artefacts   []Artefact

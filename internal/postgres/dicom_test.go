@@ -57,7 +57,7 @@ func TestInstancesAreArtefactsOfOneStudy(t *testing.T) {
 	if again.Artefact.ID != first.Artefact.ID || again.Position != first.Position {
 		t.Errorf("stored again as %+v, first as %+v", again.Artefact, first.Artefact)
 	}
-	studies, err := f.Studies(f.ctx, analysis.Page{Limit: 10})
+	studies, err := f.Studies(f.ctx, &analysis.StudyFilter{}, analysis.Page{Limit: 10})
 	if err != nil || len(studies) != 1 {
 		t.Fatalf("%d studies, %v", len(studies), err)
 	}
@@ -233,7 +233,7 @@ func TestInstancesOfAStudyThatIsDeleted(t *testing.T) {
 			}
 		})
 		group.Go(func() {
-			studies, err := f.Studies(f.ctx, analysis.Page{Limit: 1})
+			studies, err := f.Studies(f.ctx, &analysis.StudyFilter{}, analysis.Page{Limit: 1})
 			if err != nil {
 				t.Error(err)
 			}

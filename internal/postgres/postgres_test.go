@@ -212,7 +212,7 @@ func TestPagesReachEveryItemOnce(t *testing.T) {
 	var got []string
 	page := analysis.Page{Limit: 3}
 	for {
-		studies, err := f.Studies(f.ctx, page)
+		studies, err := f.Studies(f.ctx, &analysis.StudyFilter{}, page)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -303,7 +303,7 @@ func TestTenantsSeeOnlyTheirOwn(t *testing.T) {
 			t.Errorf("%s of another tenant: %v, want not_found", name, err)
 		}
 	}
-	if studies, err := f.Studies(other, analysis.Page{Limit: 10}); err != nil || len(studies) != 1 || studies[0].ID != twin.ID {
+	if studies, err := f.Studies(other, &analysis.StudyFilter{}, analysis.Page{Limit: 10}); err != nil || len(studies) != 1 || studies[0].ID != twin.ID {
 		t.Errorf("the other tenant lists %v, %v", studies, err)
 	}
 	if err := f.DeleteStudy(other, twin.ID); err != nil {

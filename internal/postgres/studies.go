@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 
@@ -61,9 +62,9 @@ func (s *Store) createStudy(ctx context.Context, tenant string, study *analysis.
 		if labels == nil {
 			labels = map[string]string{}
 		}
-		err := tx.QueryRow(ctx, `INSERT INTO studies (tenant_id, id, title, accession, labels)
-			VALUES ($1, $2, $3, NULLIF($4, ''), $5) RETURNING created_at`,
-			tenant, study.ID, study.Title, study.Accession, labels).Scan(&study.CreatedAt)
+		err := tx.QueryRow(ctx, `INSERT INTO studies (tenant_id, id, title, accession, labels, study_date)
+			VALUES ($1, $2, $3, NULLIF($4, ''), $5, NULLIF($6, '')::date) RETURNING created_at`,
+			tenant, study.ID, study.Title, study.Accession, labels, study.Date).Scan(&study.CreatedAt)
 		if violates(err, uniqueViolation, "studies_accession") {
 			return &analysis.Error{Code: analysis.Conflict, Field: "metadata.accession", Message: "another study has this accession", Value: study.Accession}
 		}
@@ -80,7 +81,7 @@ func (s *Store) createStudy(ctx context.Context, tenant string, study *analysis.
 
 // Study implements analysis.Store.
 func (s *Store) Study(ctx context.Context, id string) (*analysis.Study, error) {
-	studies, err := s.studies(ctx, "id = $2 AND $3 = 1", id, 1)
+	studies, err := s.Studies(ctx, &analysis.StudyFilter{IDs: []string{id}}, analysis.Page{Limit: 1})
 	if err != nil {
 		return nil, err
 	}
@@ -90,30 +91,31 @@ func (s *Store) Study(ctx context.Context, id string) (*analysis.Study, error) {
 	return &studies[0], nil
 }
 
-// Studies implements analysis.Store.
-func (s *Store) Studies(ctx context.Context, page analysis.Page) ([]analysis.Study, error) {
-	return s.studies(ctx, "($2 = '' OR id < NULLIF($2, '')::uuid) ORDER BY id DESC LIMIT $3", page.After, page.Limit)
-}
-
 func noStudy(id string) error {
 	return &analysis.Error{Code: analysis.NotFound, Field: "study_id", Message: "no such study", Value: id}
 }
 
-// studies returns the tenant's studies that match where, which knows $2 and $3, with their artefacts.
-func (s *Store) studies(ctx context.Context, where, id string, limit int) ([]analysis.Study, error) {
+// Studies implements analysis.Store.
+func (s *Store) Studies(ctx context.Context, filter *analysis.StudyFilter, page analysis.Page) ([]analysis.Study, error) {
 	tenant, err := tenantOf(ctx)
 	if err != nil {
 		return nil, err
 	}
-	rows, err := s.pool.Query(ctx, `SELECT id, title, coalesce(accession, ''), labels, created_at,
-		coalesce((SELECT d.uid FROM dicom_studies d WHERE d.tenant_id = studies.tenant_id AND d.study_id = studies.id), '')
-		FROM studies WHERE tenant_id = $1 AND `+where, tenant, id, limit)
+	q := &search{}
+	q.and("s.tenant_id = %s", q.arg(tenant))
+	q.chosenBy("s", filter)
+	if page.After != "" {
+		q.and("s.id < %s::uuid", q.arg(page.After))
+	}
+	rows, err := s.pool.Query(ctx, fmt.Sprintf(`SELECT s.id, s.title, coalesce(s.accession, ''), s.labels, coalesce(s.study_date::text, ''), s.created_at,
+		coalesce((SELECT d.uid FROM dicom_studies d WHERE d.tenant_id = s.tenant_id AND d.study_id = s.id), '')
+		FROM studies s WHERE %s ORDER BY s.id DESC LIMIT %s`, strings.Join(q.where, " AND "), q.arg(page.Limit)), q.args...)
 	if err != nil {
 		return nil, failure("read studies", err)
 	}
 	studies, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (study analysis.Study, err error) {
 		study.Artefacts = []analysis.Artefact{}
-		err = row.Scan(&study.ID, &study.Title, &study.Accession, &study.Labels, &study.CreatedAt, &study.InstanceUID)
+		err = row.Scan(&study.ID, &study.Title, &study.Accession, &study.Labels, &study.Date, &study.CreatedAt, &study.InstanceUID)
 		return study, err
 	})
 	if err != nil {
