@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"consilium/gateway/api"
+	"consilium/gateway/conform"
 	"consilium/internal/childproc"
 	"consilium/internal/postgres/pgtest"
 	"consilium/internal/serve"
@@ -57,7 +58,7 @@ func TestRun(t *testing.T) {
 	if err != nil {
 		t.Fatalf("the program ended: %v", err)
 	}
-	f := &fixture{t: t, url: strings.TrimSpace(address), log: log, models: m, router: specRouter(t)}
+	f := &fixture{t: t, url: strings.TrimSpace(address), log: log, models: m, transport: conform.New(t).Transport()}
 	if response, body := f.do(http.MethodGet, "/readyz", nil, nil); response.StatusCode != http.StatusOK {
 		t.Errorf("readiness is %s", body)
 	}

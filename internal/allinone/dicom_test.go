@@ -24,6 +24,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/redis/go-redis/v9"
 
+	"consilium/gateway/conform"
 	"consilium/internal/dicom"
 )
 
@@ -137,7 +138,7 @@ func (w *watched) do(method, path, contentType string, body []byte) (int, []byte
 	if contentType != "" {
 		request.Header.Set("Content-Type", contentType)
 	}
-	response, err := http.DefaultClient.Do(request)
+	response, err := (&http.Client{Transport: conform.New(w.t).Transport()}).Do(request)
 	if err != nil {
 		w.t.Fatal(err)
 	}

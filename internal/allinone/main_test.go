@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"consilium/gateway/client"
+	"consilium/gateway/conform"
 	"consilium/internal/sandbox"
 	"consilium/internal/weights"
 )
@@ -125,20 +126,22 @@ func ownPlatform(t *testing.T) (*session, string) {
 	return newSession(t, stack), state
 }
 
-// A session talks to a platform over HTTP.
+// A session talks to a platform over HTTP, and holds every answer against openapi.yaml.
 type session struct {
 	*client.ClientWithResponses
 	t     *testing.T
 	stack *Stack
+	http  *http.Client
 }
 
 func newSession(t *testing.T, stack *Stack) *session {
 	t.Helper()
-	api, err := client.NewClientWithResponses(stack.URL)
+	checked := &http.Client{Transport: conform.New(t).Transport()}
+	api, err := client.NewClientWithResponses(stack.URL, client.WithHTTPClient(checked))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &session{api, t, stack}
+	return &session{api, t, stack, checked}
 }
 
 // store stores a study, which is deleted when the test ends unless the test did.
@@ -184,7 +187,7 @@ func (s *session) problem(method, path, contentType string, body io.Reader) (int
 	if contentType != "" {
 		request.Header.Set("Content-Type", contentType)
 	}
-	response, err := http.DefaultClient.Do(request)
+	response, err := s.http.Do(request)
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -52,7 +52,7 @@ func TestAReportMeasuresARadiograph(t *testing.T) {
 	if stated != len(values) || !strings.HasPrefix(r.Models["segmentation"], "sha256:") || !strings.Contains(r.Disclaimer, "not a medical device") {
 		t.Errorf("%d of %d measurements are stated; models %v", stated, len(values), r.Models)
 	}
-	response, err := http.Get(s.stack.URL + "/v1/reports/" + r.Id + "/masks.png")
+	response, err := s.http.Get(s.stack.URL + "/v1/reports/" + r.Id + "/masks.png")
 	if err != nil {
 		t.Fatal(err)
 	}

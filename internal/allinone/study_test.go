@@ -295,7 +295,7 @@ func TestTheServiceDescribesItself(t *testing.T) {
 		t.Errorf("readiness: %v %s", err, ready.Body)
 	}
 	for path, kind := range map[string]string{"/docs": "text/html", "/openapi.yaml": "application/openapi+yaml", "/metrics": "text/plain", "/healthz": "application/json", "/v1/limits": "application/json"} {
-		r, err := http.Get(s.stack.URL + path)
+		r, err := s.http.Get(s.stack.URL + path)
 		if err != nil {
 			t.Fatal(err)
 		}
