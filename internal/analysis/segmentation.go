@@ -49,6 +49,17 @@ type Measurement struct {
 	Modality   Modality `json:"modality"`
 }
 
+// The names of the measurements.
+const (
+	RightLungArea        = "right_lung_area"
+	LeftLungArea         = "left_lung_area"
+	CardiothoracicRatio  = "cardiothoracic_ratio"
+	LesionShareRightLung = "lesion_share_right_lung"
+	LesionShareLeftLung  = "lesion_share_left_lung"
+	GroundGlassShare     = "ground_glass_share"
+	ConsolidationShare   = "consolidation_share"
+)
+
 // Segmentation is what is seen where on one picture.
 type Segmentation struct {
 	// Rows and Cols are those of the masks' grid, which covers the whole upright picture, squeezed to it.

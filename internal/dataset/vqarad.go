@@ -18,6 +18,7 @@ type RadQuestion struct {
 	Text   string
 	Answer string // as NormaliseAnswer returns it
 	Image  string // path
+	Organ  string // what it shows: CHEST, HEAD or ABD
 	Closed bool   // by the set's answer type: yes or no, or a choice that the question gives
 	// Split is "train", "val" or "test", and no image is in two of them.
 	Split string
@@ -43,6 +44,7 @@ func ReadVQARAD(folder string) ([]RadQuestion, error) {
 			Question string `json:"question"`
 			Answer   string `json:"answer"`
 			Type     string `json:"answer_type"`
+			Organ    string `json:"organ"`
 			Official string `json:"split_official"`
 			Split    string `json:"split_image"`
 		}
@@ -51,7 +53,7 @@ func ReadVQARAD(folder string) ([]RadQuestion, error) {
 		}
 		q := RadQuestion{
 			ID: row.ID, Text: strings.Join(strings.Fields(row.Question), " "), Answer: NormaliseAnswer(row.Answer),
-			Image: filepath.Join(base, filepath.FromSlash(row.Image)), Closed: row.Type == "CLOSED", Split: row.Split, Official: row.Official,
+			Image: filepath.Join(base, filepath.FromSlash(row.Image)), Organ: row.Organ, Closed: row.Type == "CLOSED", Split: row.Split, Official: row.Official,
 		}
 		switch {
 		case q.Text == "" || q.Answer == "" || !filepath.IsLocal(filepath.FromSlash(row.Image)):

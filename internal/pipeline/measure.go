@@ -26,17 +26,6 @@ const (
 	minHeartBelief = 0.7
 )
 
-// The names of the measurements.
-const (
-	rightLungArea      = "right_lung_area"
-	leftLungArea       = "left_lung_area"
-	cardiothoracic     = "cardiothoracic_ratio"
-	lesionRightLung    = "lesion_share_right_lung"
-	lesionLeftLung     = "lesion_share_left_lung"
-	groundGlassShare   = "ground_glass_share"
-	consolidationShare = "consolidation_share"
-)
-
 // segmented is what comes of the segmentation that runs beside the encoders.
 type segmented struct {
 	result *analysis.Segmentation
@@ -124,19 +113,19 @@ func Measure(s *analysis.Segmentation) error {
 		s.Measurements = append(s.Measurements, analysis.Measurement{Name: name, Value: value, Unit: unit, Structures: structures, Modality: analysis.Image})
 	}
 	picture := float64(s.Rows * s.Cols)
-	add(rightLungArea, "of the picture", float64(right.Area())/picture, analysis.RightLung)
-	add(leftLungArea, "of the picture", float64(left.Area())/picture, analysis.LeftLung)
+	add(analysis.RightLungArea, "of the picture", float64(right.Area())/picture, analysis.RightLung)
+	add(analysis.LeftLungArea, "of the picture", float64(left.Area())/picture, analysis.LeftLung)
 	if ratio, why := heartRatio(s, cells[analysis.Heart], right.Or(left)); why == "" {
-		add(cardiothoracic, "of the chest's width", ratio, analysis.Heart, analysis.RightLung, analysis.LeftLung)
+		add(analysis.CardiothoracicRatio, "of the chest's width", ratio, analysis.Heart, analysis.RightLung, analysis.LeftLung)
 	} else {
-		s.Unmeasured = append(s.Unmeasured, "The cardiothoracic ratio is not available: "+why+".")
+		s.Unmeasured = append(s.Unmeasured, "The analysis.CardiothoracicRatio ratio is not available: "+why+".")
 	}
 	lesion := cells[analysis.Lesion]
-	add(lesionRightLung, "of the right lung", share(lesion, right), analysis.Lesion, analysis.RightLung)
-	add(lesionLeftLung, "of the left lung", share(lesion, left), analysis.Lesion, analysis.LeftLung)
+	add(analysis.LesionShareRightLung, "of the right lung", share(lesion, right), analysis.Lesion, analysis.RightLung)
+	add(analysis.LesionShareLeftLung, "of the left lung", share(lesion, left), analysis.Lesion, analysis.LeftLung)
 	both := right.Or(left)
-	add(groundGlassShare, "of both lungs", share(cells[analysis.GroundGlass], both), analysis.GroundGlass, analysis.RightLung, analysis.LeftLung)
-	add(consolidationShare, "of both lungs", share(cells[analysis.Consolidation], both), analysis.Consolidation, analysis.RightLung, analysis.LeftLung)
+	add(analysis.GroundGlassShare, "of both lungs", share(cells[analysis.GroundGlass], both), analysis.GroundGlass, analysis.RightLung, analysis.LeftLung)
+	add(analysis.ConsolidationShare, "of both lungs", share(cells[analysis.Consolidation], both), analysis.Consolidation, analysis.RightLung, analysis.LeftLung)
 	return nil
 }
 

@@ -196,12 +196,12 @@ func TestTheHeartMayBeMissing(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, m := range test.s.Measurements {
-			if m.Name == cardiothoracic {
+			if m.Name == analysis.CardiothoracicRatio {
 				t.Errorf("%s: measured %+v", name, m)
 			}
 		}
 		n := Write(&analysis.Result{Segmentation: test.s, Models: map[string]string{}}, nil)
-		if len(test.s.Measurements) != 6 || !strings.Contains(reasons(n), "The cardiothoracic ratio is not available: "+test.want) && !strings.Contains(reasons(n), test.want) {
+		if len(test.s.Measurements) != 6 || !strings.Contains(reasons(n), "The analysis.CardiothoracicRatio ratio is not available: "+test.want) && !strings.Contains(reasons(n), test.want) {
 			t.Errorf("%s: %v, %s", name, test.s.Measurements, reasons(n))
 		}
 	}

@@ -22,7 +22,7 @@ func measured(s *analysis.Segmentation) analysis.Section {
 				return
 			}
 			sentence.Measurements = append(sentence.Measurements, m)
-			if name == cardiothoracic {
+			if name == analysis.CardiothoracicRatio {
 				numbers = append(numbers, fmt.Sprintf("%.2f", m.Value))
 			} else {
 				numbers = append(numbers, percent(m.Value))
@@ -31,10 +31,10 @@ func measured(s *analysis.Segmentation) analysis.Section {
 		sentence.Text = fmt.Sprintf(format, numbers...)
 		section.Sentences = append(section.Sentences, sentence)
 	}
-	state("The right lung covers %s of the picture, the left lung %s.", rightLungArea, leftLungArea)
-	state("Cardiothoracic ratio: %s, the heart's width over the chest's; a film taken from the front (AP) or lying down shows the heart wider than it is.", cardiothoracic)
-	state("Opacities cover %s of the right lung and %s of the left lung.", lesionRightLung, lesionLeftLung)
-	state("Of both lungs %s show ground glass and %s consolidation.", groundGlassShare, consolidationShare)
+	state("The right lung covers %s of the picture, the left lung %s.", analysis.RightLungArea, analysis.LeftLungArea)
+	state("Cardiothoracic ratio: %s, the heart's width over the chest's; a film taken from the front (AP) or lying down shows the heart wider than it is.", analysis.CardiothoracicRatio)
+	state("Opacities cover %s of the right lung and %s of the left lung.", analysis.LesionShareRightLung, analysis.LesionShareLeftLung)
+	state("Of both lungs %s show ground glass and %s consolidation.", analysis.GroundGlassShare, analysis.ConsolidationShare)
 	return section
 }
 

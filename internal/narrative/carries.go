@@ -1,0 +1,69 @@
+package narrative
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+
+	"consilium/internal/analysis"
+	"consilium/internal/chexpert"
+)
+
+// maxWords bounds a sentence.
+const maxWords = 40
+
+var word = regexp.MustCompile(`[\p{L}\p{N}{}_%]+|[^\s\p{L}\p{N}]`)
+
+// Words divides a sentence into small words and marks.
+func Words(sentence string) []string { return word.FindAllString(strings.ToLower(sentence), -1) }
+
+// Carries returns an error that says why a sentence must not stand for a statement: it does not state what it is to
+// state; it states what the facts contradict or do not carry; or it has a word that claims something else, such as a
+// place, an extent, a cause, a device, a number or a change.
+func (f *Facts) Carries(s analysis.Statement, sentence string) error {
+	labels := chexpert.Own.Label(sentence)
+	for _, a := range s.Asserts {
+		want := chexpert.Negative
+		if a.Present {
+			want = chexpert.Positive
+		}
+		if labels[a.Observation] != want {
+			return fmt.Errorf("%s is %s in it, want %s", a.Observation, labels[a.Observation], want)
+		}
+	}
+	present := false
+	for o, class := range labels {
+		if class == chexpert.Uncertain || !f.allows(o, class) {
+			return fmt.Errorf("that %s is %s is nothing that was judged", o, class)
+		}
+		present = present || class == chexpert.Positive
+	}
+	return f.claims(s, Words(sentence), present)
+}
+
+// claims checks the words of a sentence that states that something is present, or that nothing is.
+func (f *Facts) claims(s analysis.Statement, words []string, present bool) error {
+	if len(words) > maxWords {
+		return fmt.Errorf("it has %d words and marks, at most %d are taken", len(words), maxWords)
+	}
+	pairs := map[string]bool{}
+	for i, w := range words {
+		if i > 0 {
+			pair := words[i-1] + " " + w
+			if pairs[pair] || words[i-1] == w {
+				return fmt.Errorf("%q is repeated", pair)
+			}
+			pairs[pair] = true
+		}
+		where, side := sides[w]
+		switch {
+		case neutral[w], observed[w], w == ",", w == "-", w == "." && i == len(words)-1:
+		case side && s.Side != "" && (where == s.Side || where == "one" && s.Side != analysis.BothSides):
+		case side && where == analysis.BothSides && !present: // nothing on either side
+		case (w == "ground" || w == "glass") && s.GroundGlass:
+		default:
+			return fmt.Errorf("the word %q claims what was not judged", w)
+		}
+	}
+	return nil
+}
