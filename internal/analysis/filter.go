@@ -8,14 +8,15 @@ import (
 
 // StudyFilter chooses studies: those that fit every part that is given. The zero value chooses all.
 type StudyFilter struct {
-	IDs []string
+	IDs []string `json:"ids,omitempty"`
 	// Labels are names with a value that the label has; one that holds several values, divided by |, has each of them.
-	Labels map[string]string
+	Labels map[string]string `json:"labels,omitempty"`
 	// From and To bound the study's date, both included, as DateLayout writes it; "" for no bound. A study without a
 	// date fits no bound.
-	From, To string
+	From string `json:"from,omitempty"`
+	To   string `json:"to,omitempty"`
 	// Modality is one that the study has an artefact of.
-	Modality Modality
+	Modality Modality `json:"modality,omitempty"`
 }
 
 // DateLayout is how a study's date is written.

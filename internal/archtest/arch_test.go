@@ -137,7 +137,7 @@ func sorted(packages map[string]*pkg) []string {
 // gatewaySide builds and tests without cgo and libtorch.
 var gatewaySide = []string{".", "gateway", "migrations", "cmd/gateway", "cmd/fetch", "internal/analysis", "internal/pipeline", "internal/wire",
 	"internal/cache", "internal/postgres", "internal/knowledge", "internal/blob", "internal/serve", "internal/weights", "internal/childproc", "internal/batch", "internal/media", "internal/dicom",
-	"internal/chexpert", "internal/narrative", "internal/textmetric", "internal/reportdoc", "internal/reportpage", "internal/reportpdf", "internal/reportsr", "internal/fhir"}
+	"internal/chexpert", "internal/narrative", "internal/textmetric", "internal/reportdoc", "internal/reportpage", "internal/reportpdf", "internal/reportsr", "internal/fhir", "internal/jobs"}
 
 // services are the four programs that hold a model.
 var services = []string{"services/text-encoder", "services/vision-encoder", "services/audio-encoder", "services/fusion"}
@@ -155,6 +155,7 @@ var rules = []struct {
 	{who: []string{"internal/reportdoc", "internal/reportpage", "internal/reportpdf", "internal/reportsr", "internal/fhir"}, never: []string{"gateway", "internal/postgres", "internal/pipeline"}, why: "a form of a report is made of what is stored"},
 	{who: []string{"internal/dicom"}, never: []string{"internal/media"}, why: "media makes pictures of files, not the other way"},
 	{who: []string{"internal/knowledge"}, never: []string{"internal/postgres", "internal/cache", "gateway"}, why: "knowledge sees interfaces"},
+	{who: []string{"internal/jobs"}, never: []string{"internal/postgres", "internal/pipeline", "internal/wire", "gateway"}, why: "a job is nouns and an interface"},
 	{who: []string{"internal/postgres"}, never: []string{"gateway"}, why: "imports point from the nouns to the face"},
 	{who: []string{"internal/model", "internal/layer", "internal/tensor"}, never: []string{"internal/analysis", "services", "gateway"}, why: "a net knows tensors only"},
 	{who: []string{"internal/tensor"}, never: []string{"internal/layer", "internal/model"}, why: "imports point from tensor to model"},
@@ -200,6 +201,7 @@ var owners = map[string][]string{
 	"github.com/go-audio":                 {"internal/media"},
 	"github.com/redis/go-redis":           {"internal/cache", "internal/childproc", "internal/allinone", "gateway", "cmd/gateway"},
 	"github.com/jackc/pgx":                {"internal/postgres", "internal/childproc", "migrations", "gateway", "cmd"},
+	"github.com/riverqueue/river":         {"internal/postgres"},
 	"github.com/pressly/goose":            {"migrations", "internal/postgres"},
 	"github.com/getkin/kin-openapi":       {"gateway"},
 	"github.com/hashicorp/golang-lru":     {"internal/knowledge"},

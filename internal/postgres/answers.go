@@ -14,10 +14,15 @@ func (s *Store) CreateAnswer(ctx context.Context, answer *analysis.Answer) error
 	if err != nil {
 		return err
 	}
+	return failure("store an answer", insertAnswer(ctx, s.pool, tenant, answer))
+}
+
+// insertAnswer stores an answer and sets its id and time.
+func insertAnswer(ctx context.Context, q querier, tenant string, answer *analysis.Answer) (err error) {
 	if answer.ID, err = newID(); err != nil {
 		return err
 	}
-	err = s.pool.QueryRow(ctx, `INSERT INTO answers (tenant_id, study_id, id, question, strict, text_id, image_id, audio_id, result, review_below, status, stages, trace_id)
+	err = q.QueryRow(ctx, `INSERT INTO answers (tenant_id, study_id, id, question, strict, text_id, image_id, audio_id, result, review_below, status, stages, trace_id)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) RETURNING created_at`,
 		tenant, answer.StudyID, answer.ID, answer.Question, answer.Strict,
 		used(answer.Artefacts, analysis.Text), used(answer.Artefacts, analysis.Image), used(answer.Artefacts, analysis.Audio),
@@ -25,7 +30,7 @@ func (s *Store) CreateAnswer(ctx context.Context, answer *analysis.Answer) error
 	if violates(err, foreignKeyViolation, "") {
 		return noStudy(answer.StudyID)
 	}
-	return failure("store an answer", err)
+	return err
 }
 
 // used returns the id of the artefact of one modality, nil if there is none.

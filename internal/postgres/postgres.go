@@ -1,4 +1,4 @@
-// Package postgres stores studies, answers, reports and models in PostgreSQL.
+// Package postgres stores studies, answers, reports, models and jobs in PostgreSQL.
 package postgres
 
 import (
@@ -12,6 +12,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 
 	"consilium/internal/analysis"
 	"consilium/internal/blob"
@@ -33,6 +35,7 @@ type Blobs interface {
 type Store struct {
 	pool  *pgxpool.Pool
 	blobs Blobs
+	queue *river.Client[pgx.Tx] // takes the items of jobs; works on none
 }
 
 var _ analysis.Store = (*Store)(nil)
@@ -51,7 +54,12 @@ func Open(ctx context.Context, url string, blobs Blobs) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the database: %w", err)
 	}
-	return &Store{pool: pool, blobs: blobs}, nil
+	queue, err := river.NewClient(riverpgxv5.New(pool), &river.Config{})
+	if err != nil {
+		pool.Close()
+		return nil, fmt.Errorf("open the queue of jobs: %w", err)
+	}
+	return &Store{pool: pool, blobs: blobs, queue: queue}, nil
 }
 
 // Close waits for the calls in progress and closes every connection.
@@ -62,9 +70,19 @@ func (s *Store) Ready(ctx context.Context) error {
 	return failure("reach the database", s.pool.Ping(ctx))
 }
 
+// querier is the pool or a transaction.
+type querier interface {
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+}
+
 // inTx runs f in a transaction that is committed if f returns nil and rolled back otherwise.
 func (s *Store) inTx(ctx context.Context, doing string, f func(pgx.Tx) error) error {
-	return failure(doing, pgx.BeginFunc(ctx, s.pool, f))
+	return s.inTxOf(ctx, s.pool, doing, f)
+}
+
+// inTxOf is inTx with a connection of that pool.
+func (s *Store) inTxOf(ctx context.Context, pool *pgxpool.Pool, doing string, f func(pgx.Tx) error) error {
+	return failure(doing, pgx.BeginFunc(ctx, pool, f))
 }
 
 // tenantOf returns the context's tenant. A call without one is a bug of ours, never a look at everything.

@@ -15,28 +15,30 @@ func (s *Store) CreateReport(ctx context.Context, report *analysis.DiagnosticRep
 	if err != nil {
 		return err
 	}
+	return s.inTx(ctx, "store a report", func(tx pgx.Tx) error { return insertReport(ctx, tx, tenant, report) })
+}
+
+// insertReport stores a report with its first version and sets its id and time.
+func insertReport(ctx context.Context, tx pgx.Tx, tenant string, report *analysis.DiagnosticReport) (err error) {
 	if report.ID, err = newID(); err != nil {
 		return err
 	}
 	event := analysis.ReportEvent{Revision: 1, Action: analysis.CreateReport, Status: analysis.ReportPreliminary, Version: 1, TraceID: report.TraceID}
-	err = s.inTx(ctx, "store a report", func(tx pgx.Tx) error {
-		err := tx.QueryRow(ctx, `INSERT INTO reports (tenant_id, study_id, id, strict, text_id, image_id, audio_id, result, stages, trace_id)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING created_at`,
-			tenant, report.StudyID, report.ID, report.Strict,
-			used(report.Artefacts, analysis.Text), used(report.Artefacts, analysis.Image), used(report.Artefacts, analysis.Audio),
-			report.Result, report.Stages, report.TraceID).Scan(&report.CreatedAt)
-		if err != nil {
-			return err
-		}
-		if err := writeVersion(ctx, tx, tenant, report.ID, 1, &report.Narrative); err != nil {
-			return err
-		}
-		return writeEvent(ctx, tx, tenant, report.ID, "", &event)
-	})
+	err = tx.QueryRow(ctx, `INSERT INTO reports (tenant_id, study_id, id, strict, text_id, image_id, audio_id, result, stages, trace_id)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING created_at`,
+		tenant, report.StudyID, report.ID, report.Strict,
+		used(report.Artefacts, analysis.Text), used(report.Artefacts, analysis.Image), used(report.Artefacts, analysis.Audio),
+		report.Result, report.Stages, report.TraceID).Scan(&report.CreatedAt)
 	if violates(err, foreignKeyViolation, "") {
 		return noStudy(report.StudyID)
 	}
 	if err != nil {
+		return err
+	}
+	if err := writeVersion(ctx, tx, tenant, report.ID, 1, &report.Narrative); err != nil {
+		return err
+	}
+	if err := writeEvent(ctx, tx, tenant, report.ID, "", &event); err != nil {
 		return err
 	}
 	report.Version, report.VersionAt, report.Events = 1, report.CreatedAt, []analysis.ReportEvent{event}

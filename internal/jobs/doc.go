@@ -1,0 +1,2 @@
+// Package jobs is about work on many studies at once: what a job is made of, and what came of it.
+package jobs
