@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"image"
 
-	"github.com/disintegration/imaging"
-
 	"consilium/internal/analysis"
 )
 
@@ -18,14 +16,14 @@ const ImagePreprocessing = "rgb8-square-catmullrom-127-128-v1"
 // shrinks. Nothing is cropped, since a finding may lie at the border of a radiograph, and nothing is padded, so that
 // every cell of the network's grid shows a part of the picture; an oblong picture is squeezed along its longer side.
 func ImageTensor(img image.Image, size int) []float32 {
-	square := imaging.Resize(img, size, size, imaging.CatmullRom)
+	square := resize(img, size, size)
 	n := size * size
 	out := make([]float32, 3*n)
-	for i := range n {
-		p := square.Pix[4*i : 4*i+3 : 4*i+3]
-		out[i] = (float32(p[0]) - 127) / 128
-		out[n+i] = (float32(p[1]) - 127) / 128
-		out[2*n+i] = (float32(p[2]) - 127) / 128
+	for c := range 3 {
+		plane := square.planes[c%len(square.planes)]
+		for i, v := range plane {
+			out[c*n+i] = (float32(v) - 127) / 128
+		}
 	}
 	return out
 }
