@@ -53,12 +53,12 @@ func (s *server) answer(ctx context.Context, work *analysis.Request, reviewBelow
 
 // ListAnswers implements GET /v1/studies/{study_id}/questions.
 func (s *server) ListAnswers(ctx context.Context, request api.ListAnswersRequestObject) (api.ListAnswersResponseObject, error) {
-	page := pageOf(request.Params.Cursor, request.Params.Limit)
+	page := pageOf(ctx, request.Params.Limit)
 	answers, err := s.Store.Answers(ctx, request.StudyId, page)
 	if err != nil {
 		return nil, err
 	}
-	answers, next := cut(answers, page, func(answer analysis.Answer) string { return answer.ID })
+	answers, next := cut(ctx, answers, page, func(answer analysis.Answer) string { return answer.ID })
 	list := api.ListAnswers200JSONResponse{Answers: []api.Answer{}, NextCursor: next}
 	for i := range answers {
 		list.Answers = append(list.Answers, answerOf(&answers[i]))

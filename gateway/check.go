@@ -34,9 +34,18 @@ func (s *server) check(next http.Handler) http.Handler {
 			return
 		}
 		operation := item.GetOperation(method)
-		if err := checkParameters(r, append(slices.Clone(item.Parameters), operation.Parameters...)); err != nil {
+		parameters := append(slices.Clone(item.Parameters), operation.Parameters...)
+		if err := checkParameters(r, parameters); err != nil {
 			s.fail(w, r, err)
 			return
+		}
+		if parameters.GetByInAndName(openapi3.ParameterInQuery, cursorParameter) != nil {
+			listed, err := s.withListing(w, r)
+			if err != nil {
+				s.fail(w, r, err)
+				return
+			}
+			r = listed
 		}
 		if operation.RequestBody != nil {
 			release, err := s.checkBody(w, r, operation)
@@ -45,6 +54,12 @@ func (s *server) check(next http.Handler) http.Handler {
 				return
 			}
 			defer release()
+		}
+		if isConditional(operation) {
+			c := &conditional{ResponseWriter: w, r: r}
+			next.ServeHTTP(c, r)
+			c.finish()
+			return
 		}
 		next.ServeHTTP(w, r)
 	})

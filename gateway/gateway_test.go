@@ -192,35 +192,6 @@ func TestTheNewestArtefactOfEachModalityIsUsed(t *testing.T) {
 	}
 }
 
-func TestPages(t *testing.T) {
-	f := newFixture(t, nil)
-	var want []string
-	for i := range 5 {
-		want = append([]string{f.create(item{"text", []byte{'a' + byte(i)}}).Id}, want...)
-	}
-	var got []string
-	two := 2
-	params := &client.ListStudiesParams{Limit: &two}
-	for pages := 1; ; pages++ {
-		response, err := f.client.ListStudiesWithResponse(context.Background(), params)
-		if err != nil || response.JSON200 == nil {
-			t.Fatal(response.Status(), err)
-		}
-		for _, study := range response.JSON200.Studies {
-			got = append(got, study.Id)
-		}
-		if params.Cursor = response.JSON200.NextCursor; params.Cursor == nil {
-			if pages != 3 {
-				t.Errorf("%d pages, want 3", pages)
-			}
-			break
-		}
-	}
-	if !slices.Equal(got, want) {
-		t.Errorf("got %v, want %v", got, want)
-	}
-}
-
 func TestVqa(t *testing.T) {
 	f := newFixture(t, nil)
 	contentType, body := form(item{"question", []byte("What colour?")}, item{"image", picture(3)}, item{"candidates", []byte("2")}, item{"strict", []byte("true")})

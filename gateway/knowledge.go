@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"fmt"
 
 	"consilium/gateway/api"
 	"consilium/internal/knowledge"
@@ -121,21 +122,25 @@ func (s *server) FindPath(ctx context.Context, request api.FindPathRequestObject
 		Terms: each(found.Terms, termOf), Facts: each(found.Facts, factOf)}, nil
 }
 
-// ListFacts implements GET /v1/knowledge/facts.
+// ListFacts implements GET /v1/knowledge/facts. All pages are of the version that the first one was of.
 func (s *server) ListFacts(ctx context.Context, request api.ListFactsRequestObject) (api.ListFactsResponseObject, error) {
-	limit := or(request.Params.Limit, defaultPageItems)
-	head, facts, err := s.Knowledge.Facts(ctx, or(request.Params.Version, 0), or(request.Params.After, 0), limit+1)
+	page := pageOf(ctx, request.Params.Limit)
+	version, after := or(request.Params.Version, 0), 0
+	if page.After != "" {
+		if _, err := fmt.Sscanf(page.After, factPosition, &version, &after); err != nil {
+			return nil, fmt.Errorf("read the position %q of a cursor: %w", page.After, err)
+		}
+	}
+	head, facts, err := s.Knowledge.Facts(ctx, version, after, page.Limit)
 	if err != nil {
 		return nil, err
 	}
-	out := api.ListFacts200JSONResponse{Version: head.Version}
-	if len(facts) > limit {
-		facts = facts[:limit]
-		out.NextAfter = &facts[limit-1].Seq
-	}
-	out.Facts = each(facts, factOf)
-	return out, nil
+	facts, next := cut(ctx, facts, page, func(f knowledge.Fact) string { return fmt.Sprintf(factPosition, head.Version, f.Seq) })
+	return api.ListFacts200JSONResponse{Version: head.Version, Facts: each(facts, factOf), NextCursor: next}, nil
 }
+
+// factPosition is a version of the graph and the last fact of it that was seen.
+const factPosition = "%d.%d"
 
 // AddFact implements POST /v1/knowledge/facts.
 func (s *server) AddFact(ctx context.Context, request api.AddFactRequestObject) (api.AddFactResponseObject, error) {

@@ -102,19 +102,19 @@ func TestKnowledgePages(t *testing.T) {
 			t.Fatalf("added %s, %v", added.Body, err)
 		}
 	}
-	limit, after, seen := 2, 0, ""
+	limit, seen := 2, ""
+	params := &client.ListFactsParams{Limit: &limit}
 	for {
-		page, err := f.client.ListFactsWithResponse(ctx, &client.ListFactsParams{Limit: &limit, After: &after})
+		page, err := f.client.ListFactsWithResponse(ctx, params)
 		if err != nil || page.JSON200 == nil {
 			t.Fatalf("%s, %v", page.Body, err)
 		}
 		for _, fact := range page.JSON200.Facts {
 			seen += fmt.Sprintf("%d %s;", *fact.Seq, fact.Object)
 		}
-		if page.JSON200.NextAfter == nil {
+		if params.Cursor = page.JSON200.NextCursor; params.Cursor == nil {
 			break
 		}
-		after = *page.JSON200.NextAfter
 	}
 	if want := "1 DOID:114;2 DOID:850;3 DOID:162;"; seen != want {
 		t.Errorf("the pages hold %s, want %s", seen, want)

@@ -84,6 +84,9 @@ func Build(ctx context.Context, config Config, log *slog.Logger, observer *serve
 			return deps, nil, err
 		}
 	}
+	if deps.CursorSecret, err = store.Secret(ctx, "cursor"); err != nil {
+		return deps, nil, err
+	}
 	deps.Parts = append(deps.Parts, Part{Name: "postgres", Required: true, Ready: store.Ready})
 
 	var client *redis.Client

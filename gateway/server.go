@@ -34,8 +34,10 @@ type Deps struct {
 	Instances analysis.InstanceStore
 	// DICOMSecret maps the UIDs of DICOM; nil stores DICOM as it comes, with the patient's identity.
 	DICOMSecret []byte
-	Analyzer    analysis.Analyzer
-	Embedder    Embedder
+	// CursorSecret seals the cursors of lists; processes that share it take each other's.
+	CursorSecret []byte
+	Analyzer     analysis.Analyzer
+	Embedder     Embedder
 	// Judge holds and runs the models that users bring.
 	Judge *pipeline.Judge
 	// Knowledge is the knowledge graph.
@@ -87,6 +89,9 @@ var _ api.StrictServerInterface = (*server)(nil)
 
 // New returns the handler of every route.
 func New(deps Deps) (http.Handler, error) {
+	if len(deps.CursorSecret) == 0 {
+		return nil, errors.New("seal the cursors of lists: there is no secret")
+	}
 	if deps.Observer == nil {
 		deps.Observer = NewObserver(deps.Log)
 	}
@@ -180,6 +185,7 @@ func (s *server) prepare(next http.Handler) http.Handler {
 		h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'; sandbox")
 		h.Set("Cache-Control", "no-store")
 		h.Set("X-Trace-Id", traceID(ctx))
+		h.Set("Link", `</openapi.yaml>; rel="describedby"; type="application/openapi+yaml"`)
 		w = httpsnoop.Wrap(w, httpsnoop.Hooks{WriteHeader: func(write httpsnoop.WriteHeaderFunc) httpsnoop.WriteHeaderFunc {
 			return func(code int) {
 				if stages := timing.Stages(); len(stages) > 0 {

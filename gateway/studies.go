@@ -120,12 +120,12 @@ func (s *server) ListStudies(ctx context.Context, request api.ListStudiesRequest
 	if err != nil {
 		return nil, err
 	}
-	page := pageOf(request.Params.Cursor, request.Params.Limit)
+	page := pageOf(ctx, request.Params.Limit)
 	studies, err := s.Store.Studies(ctx, filter, page)
 	if err != nil {
 		return nil, err
 	}
-	studies, next := cut(studies, page, func(study analysis.Study) string { return study.ID })
+	studies, next := cut(ctx, studies, page, func(study analysis.Study) string { return study.ID })
 	list := api.ListStudies200JSONResponse{Studies: []api.Study{}, NextCursor: next}
 	for i := range studies {
 		list.Studies = append(list.Studies, studyOf(&studies[i]))
@@ -159,28 +159,6 @@ func listFilter(params *api.ListStudiesParams) (*analysis.StudyFilter, error) {
 	return filter, filter.Validate("")
 }
 
-// pageOf asks for one item more than the caller does: whether it is there says whether there is a next page.
-func pageOf(cursor *string, limit *int) analysis.Page {
-	page := analysis.Page{Limit: defaultPageItems + 1}
-	if cursor != nil {
-		page.After = *cursor
-	}
-	if limit != nil {
-		page.Limit = *limit + 1
-	}
-	return page
-}
-
-// cut returns the items that the caller asked for and the cursor of the next page, nil at the end.
-func cut[T any](items []T, page analysis.Page, id func(T) string) ([]T, *string) {
-	if len(items) < page.Limit {
-		return items, nil
-	}
-	items = items[:page.Limit-1]
-	next := id(items[len(items)-1])
-	return items, &next
-}
-
 // GetStudy implements GET /v1/studies/{study_id}.
 func (s *server) GetStudy(ctx context.Context, request api.GetStudyRequestObject) (api.GetStudyResponseObject, error) {
 	study, err := s.Store.Study(ctx, request.StudyId)
@@ -212,5 +190,6 @@ func (s *server) GetArtefact(ctx context.Context, request api.GetArtefactRequest
 	if err != nil {
 		return nil, err
 	}
-	return api.GetArtefact200AsteriskResponse{Body: bytes.NewReader(content), ContentType: artefact.MediaType, ContentLength: int64(len(content))}, nil
+	return api.GetArtefact200AsteriskResponse{Body: bytes.NewReader(content), ContentType: artefact.MediaType, ContentLength: int64(len(content)),
+		Headers: api.GetArtefact200ResponseHeaders{ETag: `"` + artefact.SHA256 + `"`}}, nil
 }

@@ -721,8 +721,8 @@ type Answer struct {
 type AnswerList struct {
 	Answers []Answer `json:"answers"`
 
-	// NextCursor Example: 0198c0de-0000-7000-8000-000000000000
-	NextCursor *ID `json:"next_cursor,omitempty"`
+	// NextCursor Where the next page begins, to be given back as it is; there is none on the last page
+	NextCursor *PageCursor `json:"next_cursor,omitempty"`
 }
 
 // AnswerStatus `needs_review` if the confidence is below `review_below`
@@ -1004,9 +1004,9 @@ type KnowledgeFactLayer string
 type KnowledgeFactList struct {
 	Facts []KnowledgeFact `json:"facts"`
 
-	// NextAfter `after` of the next page, if there is one
-	NextAfter *int `json:"next_after,omitempty"`
-	Version   int  `json:"version"`
+	// NextCursor Where the next page begins, to be given back as it is; there is none on the last page
+	NextCursor *PageCursor `json:"next_cursor,omitempty"`
+	Version    int         `json:"version"`
 }
 
 // KnowledgeFactRequest defines model for KnowledgeFactRequest.
@@ -1410,6 +1410,9 @@ type Omission struct {
 	Reason   string   `json:"reason"`
 }
 
+// PageCursor Where the next page begins, to be given back as it is; there is none on the last page
+type PageCursor = string
+
 // Person Who does something, by their own word; without control characters
 //
 // Example: {"name":"Ada Vogt","role":"radiologist"}
@@ -1772,9 +1775,9 @@ type Study struct {
 
 // StudyList defines model for StudyList.
 type StudyList struct {
-	// NextCursor Example: 0198c0de-0000-7000-8000-000000000000
-	NextCursor *ID     `json:"next_cursor,omitempty"`
-	Studies    []Study `json:"studies"`
+	// NextCursor Where the next page begins, to be given back as it is; there is none on the last page
+	NextCursor *PageCursor `json:"next_cursor,omitempty"`
+	Studies    []Study     `json:"studies"`
 }
 
 // StudyMetadata Example: {"labels":{"ward":"7"},"title":"Chest film"}
@@ -1806,8 +1809,8 @@ type UsedArtefact struct {
 	Sha256   string   `json:"sha256"`
 }
 
-// Cursor Example: 0198c0de-0000-7000-8000-000000000000
-type Cursor = ID
+// Cursor Where the next page begins, to be given back as it is; there is none on the last page
+type Cursor = PageCursor
 
 // FrameList Example: 1
 type FrameList = string
@@ -1849,8 +1852,8 @@ type ListFactsParams struct {
 	// Version A version of the graph that is kept; without it, the current one
 	Version *GraphVersion `form:"version,omitempty" json:"version,omitempty"`
 
-	// After The `seq` of the last fact of the page before
-	After *int `form:"after,omitempty" json:"after,omitempty"`
+	// Cursor The `next_cursor` of the page before, of the same list with the same other parameters
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 
 	// Limit How many items at most
 	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
@@ -1946,7 +1949,7 @@ type SignReportParams struct {
 
 // ListStudiesParams defines parameters for ListStudies.
 type ListStudiesParams struct {
-	// Cursor The `next_cursor` of the page before
+	// Cursor The `next_cursor` of the page before, of the same list with the same other parameters
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 
 	// Limit How many items at most
@@ -1982,7 +1985,7 @@ type CreateStudyMultipartBody struct {
 
 // ListAnswersParams defines parameters for ListAnswers.
 type ListAnswersParams struct {
-	// Cursor The `next_cursor` of the page before
+	// Cursor The `next_cursor` of the page before, of the same list with the same other parameters
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 
 	// Limit How many items at most
@@ -2755,15 +2758,15 @@ func (siw *ServerInterfaceWrapper) ListFacts(w http.ResponseWriter, r *http.Requ
 		return
 	}
 
-	// ------------- Optional query parameter "after" -------------
+	// ------------- Optional query parameter "cursor" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "after", r.URL.Query(), &params.After, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", r.URL.Query(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
-			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "after"})
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "cursor"})
 		} else {
-			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "after", Err: err})
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "cursor", Err: err})
 		}
 		return
 	}
@@ -3802,7 +3805,7 @@ func (siw *ServerInterfaceWrapper) ListStudies(w http.ResponseWriter, r *http.Re
 
 	// ------------- Optional query parameter "cursor" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", r.URL.Query(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", r.URL.Query(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -4010,7 +4013,7 @@ func (siw *ServerInterfaceWrapper) ListAnswers(w http.ResponseWriter, r *http.Re
 
 	// ------------- Optional query parameter "cursor" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", r.URL.Query(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", r.URL.Query(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -4360,6 +4363,13 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 	return r
 }
 
+type NotModifiedResponseHeaders struct {
+	ETag string
+}
+type NotModifiedResponse struct {
+	Headers NotModifiedResponseHeaders
+}
+
 type ProblemResponseHeaders struct {
 	RetryAfter *int
 }
@@ -4667,6 +4677,14 @@ func (response ListFacts200JSONResponse) VisitListFactsResponse(w http.ResponseW
 	return err
 }
 
+type ListFacts304Response = NotModifiedResponse
+
+func (response ListFacts304Response) VisitListFactsResponse(w http.ResponseWriter) error {
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(304)
+	return nil
+}
+
 type ListFactsdefaultApplicationProblemPlusJSONResponse struct {
 	Body       Problem
 	Headers    ProblemResponseHeaders
@@ -4812,6 +4830,14 @@ func (response GetFact200JSONResponse) VisitGetFactResponse(w http.ResponseWrite
 	return err
 }
 
+type GetFact304Response = NotModifiedResponse
+
+func (response GetFact304Response) VisitGetFactResponse(w http.ResponseWriter) error {
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(304)
+	return nil
+}
+
 type GetFactdefaultApplicationProblemPlusJSONResponse struct {
 	Body       Problem
 	Headers    ProblemResponseHeaders
@@ -4853,6 +4879,14 @@ func (response FindPath200JSONResponse) VisitFindPathResponse(w http.ResponseWri
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
 	return err
+}
+
+type FindPath304Response = NotModifiedResponse
+
+func (response FindPath304Response) VisitFindPathResponse(w http.ResponseWriter) error {
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(304)
+	return nil
 }
 
 type FindPathdefaultApplicationProblemPlusJSONResponse struct {
@@ -4898,6 +4932,14 @@ func (response FindTerms200JSONResponse) VisitFindTermsResponse(w http.ResponseW
 	return err
 }
 
+type FindTerms304Response = NotModifiedResponse
+
+func (response FindTerms304Response) VisitFindTermsResponse(w http.ResponseWriter) error {
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(304)
+	return nil
+}
+
 type FindTermsdefaultApplicationProblemPlusJSONResponse struct {
 	Body       Problem
 	Headers    ProblemResponseHeaders
@@ -4939,6 +4981,14 @@ func (response GetTerm200JSONResponse) VisitGetTermResponse(w http.ResponseWrite
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
 	return err
+}
+
+type GetTerm304Response = NotModifiedResponse
+
+func (response GetTerm304Response) VisitGetTermResponse(w http.ResponseWriter) error {
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(304)
+	return nil
 }
 
 type GetTermdefaultApplicationProblemPlusJSONResponse struct {
@@ -4985,6 +5035,14 @@ func (response GetAncestors200JSONResponse) VisitGetAncestorsResponse(w http.Res
 	return err
 }
 
+type GetAncestors304Response = NotModifiedResponse
+
+func (response GetAncestors304Response) VisitGetAncestorsResponse(w http.ResponseWriter) error {
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(304)
+	return nil
+}
+
 type GetAncestorsdefaultApplicationProblemPlusJSONResponse struct {
 	Body       Problem
 	Headers    ProblemResponseHeaders
@@ -5027,6 +5085,14 @@ func (response GetDescendants200JSONResponse) VisitGetDescendantsResponse(w http
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
 	return err
+}
+
+type GetDescendants304Response = NotModifiedResponse
+
+func (response GetDescendants304Response) VisitGetDescendantsResponse(w http.ResponseWriter) error {
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(304)
+	return nil
 }
 
 type GetDescendantsdefaultApplicationProblemPlusJSONResponse struct {
@@ -5073,6 +5139,14 @@ func (response GetNeighbours200JSONResponse) VisitGetNeighboursResponse(w http.R
 	return err
 }
 
+type GetNeighbours304Response = NotModifiedResponse
+
+func (response GetNeighbours304Response) VisitGetNeighboursResponse(w http.ResponseWriter) error {
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(304)
+	return nil
+}
+
 type GetNeighboursdefaultApplicationProblemPlusJSONResponse struct {
 	Body       Problem
 	Headers    ProblemResponseHeaders
@@ -5113,6 +5187,14 @@ func (response ListGraphVersions200JSONResponse) VisitListGraphVersionsResponse(
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
 	return err
+}
+
+type ListGraphVersions304Response = NotModifiedResponse
+
+func (response ListGraphVersions304Response) VisitListGraphVersionsResponse(w http.ResponseWriter) error {
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(304)
+	return nil
 }
 
 type ListGraphVersionsdefaultApplicationProblemPlusJSONResponse struct {
@@ -5157,6 +5239,14 @@ func (response GetLimits200JSONResponse) VisitGetLimitsResponse(w http.ResponseW
 	return err
 }
 
+type GetLimits304Response = NotModifiedResponse
+
+func (response GetLimits304Response) VisitGetLimitsResponse(w http.ResponseWriter) error {
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(304)
+	return nil
+}
+
 type GetLimitsdefaultApplicationProblemPlusJSONResponse struct {
 	Body       Problem
 	Headers    ProblemResponseHeaders
@@ -5197,6 +5287,14 @@ func (response ListModels200JSONResponse) VisitListModelsResponse(w http.Respons
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
 	return err
+}
+
+type ListModels304Response = NotModifiedResponse
+
+func (response ListModels304Response) VisitListModelsResponse(w http.ResponseWriter) error {
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(304)
+	return nil
 }
 
 type ListModelsdefaultApplicationProblemPlusJSONResponse struct {
@@ -5330,6 +5428,14 @@ func (response GetModel200JSONResponse) VisitGetModelResponse(w http.ResponseWri
 	return err
 }
 
+type GetModel304Response = NotModifiedResponse
+
+func (response GetModel304Response) VisitGetModelResponse(w http.ResponseWriter) error {
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(304)
+	return nil
+}
+
 type GetModeldefaultApplicationProblemPlusJSONResponse struct {
 	Body       Problem
 	Headers    ProblemResponseHeaders
@@ -5410,6 +5516,14 @@ func (response GetModelVersion200JSONResponse) VisitGetModelVersionResponse(w ht
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
 	return err
+}
+
+type GetModelVersion304Response = NotModifiedResponse
+
+func (response GetModelVersion304Response) VisitGetModelVersionResponse(w http.ResponseWriter) error {
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(304)
+	return nil
 }
 
 type GetModelVersiondefaultApplicationProblemPlusJSONResponse struct {
@@ -5635,6 +5749,14 @@ func (response GetReport200TexthtmlResponse) VisitGetReportResponse(w http.Respo
 	return err
 }
 
+type GetReport304Response = NotModifiedResponse
+
+func (response GetReport304Response) VisitGetReportResponse(w http.ResponseWriter) error {
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(304)
+	return nil
+}
+
 type GetReportdefaultApplicationProblemPlusJSONResponse struct {
 	Body       Problem
 	Headers    ProblemResponseHeaders
@@ -5828,6 +5950,14 @@ func (response GetReportHistory200JSONResponse) VisitGetReportHistoryResponse(w 
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
 	return err
+}
+
+type GetReportHistory304Response = NotModifiedResponse
+
+func (response GetReportHistory304Response) VisitGetReportHistoryResponse(w http.ResponseWriter) error {
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(304)
+	return nil
 }
 
 type GetReportHistorydefaultApplicationProblemPlusJSONResponse struct {
@@ -6121,6 +6251,14 @@ func (response GetReportVersion200TexthtmlResponse) VisitGetReportVersionRespons
 	return err
 }
 
+type GetReportVersion304Response = NotModifiedResponse
+
+func (response GetReportVersion304Response) VisitGetReportVersionResponse(w http.ResponseWriter) error {
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(304)
+	return nil
+}
+
 type GetReportVersiondefaultApplicationProblemPlusJSONResponse struct {
 	Body       Problem
 	Headers    ProblemResponseHeaders
@@ -6162,6 +6300,14 @@ func (response ListStudies200JSONResponse) VisitListStudiesResponse(w http.Respo
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
 	return err
+}
+
+type ListStudies304Response = NotModifiedResponse
+
+func (response ListStudies304Response) VisitListStudiesResponse(w http.ResponseWriter) error {
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(304)
+	return nil
 }
 
 type ListStudiesdefaultApplicationProblemPlusJSONResponse struct {
@@ -6295,6 +6441,14 @@ func (response GetStudy200JSONResponse) VisitGetStudyResponse(w http.ResponseWri
 	return err
 }
 
+type GetStudy304Response = NotModifiedResponse
+
+func (response GetStudy304Response) VisitGetStudyResponse(w http.ResponseWriter) error {
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(304)
+	return nil
+}
+
 type GetStudydefaultApplicationProblemPlusJSONResponse struct {
 	Body       Problem
 	Headers    ProblemResponseHeaders
@@ -6325,8 +6479,13 @@ type GetArtefactResponseObject interface {
 	VisitGetArtefactResponse(w http.ResponseWriter) error
 }
 
+type GetArtefact200ResponseHeaders struct {
+	ETag string
+}
+
 type GetArtefact200AsteriskResponse struct {
 	Body          io.Reader
+	Headers       GetArtefact200ResponseHeaders
 	ContentType   string
 	ContentLength int64
 }
@@ -6337,6 +6496,7 @@ func (response GetArtefact200AsteriskResponse) VisitGetArtefactResponse(w http.R
 	if response.ContentLength != 0 {
 		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
 	}
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
 	w.WriteHeader(200)
 
 	if closer, ok := response.Body.(io.ReadCloser); ok {
@@ -6344,6 +6504,14 @@ func (response GetArtefact200AsteriskResponse) VisitGetArtefactResponse(w http.R
 	}
 	_, err := io.Copy(w, response.Body)
 	return err
+}
+
+type GetArtefact304Response = NotModifiedResponse
+
+func (response GetArtefact304Response) VisitGetArtefactResponse(w http.ResponseWriter) error {
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(304)
+	return nil
 }
 
 type GetArtefactdefaultApplicationProblemPlusJSONResponse struct {
@@ -6388,6 +6556,14 @@ func (response ListAnswers200JSONResponse) VisitListAnswersResponse(w http.Respo
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
 	return err
+}
+
+type ListAnswers304Response = NotModifiedResponse
+
+func (response ListAnswers304Response) VisitListAnswersResponse(w http.ResponseWriter) error {
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(304)
+	return nil
 }
 
 type ListAnswersdefaultApplicationProblemPlusJSONResponse struct {

@@ -720,8 +720,8 @@ type Answer struct {
 type AnswerList struct {
 	Answers []Answer `json:"answers"`
 
-	// NextCursor Example: 0198c0de-0000-7000-8000-000000000000
-	NextCursor *ID `json:"next_cursor,omitempty"`
+	// NextCursor Where the next page begins, to be given back as it is; there is none on the last page
+	NextCursor *PageCursor `json:"next_cursor,omitempty"`
 }
 
 // AnswerStatus `needs_review` if the confidence is below `review_below`
@@ -1003,9 +1003,9 @@ type KnowledgeFactLayer string
 type KnowledgeFactList struct {
 	Facts []KnowledgeFact `json:"facts"`
 
-	// NextAfter `after` of the next page, if there is one
-	NextAfter *int `json:"next_after,omitempty"`
-	Version   int  `json:"version"`
+	// NextCursor Where the next page begins, to be given back as it is; there is none on the last page
+	NextCursor *PageCursor `json:"next_cursor,omitempty"`
+	Version    int         `json:"version"`
 }
 
 // KnowledgeFactRequest defines model for KnowledgeFactRequest.
@@ -1409,6 +1409,9 @@ type Omission struct {
 	Reason   string   `json:"reason"`
 }
 
+// PageCursor Where the next page begins, to be given back as it is; there is none on the last page
+type PageCursor = string
+
 // Person Who does something, by their own word; without control characters
 //
 // Example: {"name":"Ada Vogt","role":"radiologist"}
@@ -1771,9 +1774,9 @@ type Study struct {
 
 // StudyList defines model for StudyList.
 type StudyList struct {
-	// NextCursor Example: 0198c0de-0000-7000-8000-000000000000
-	NextCursor *ID     `json:"next_cursor,omitempty"`
-	Studies    []Study `json:"studies"`
+	// NextCursor Where the next page begins, to be given back as it is; there is none on the last page
+	NextCursor *PageCursor `json:"next_cursor,omitempty"`
+	Studies    []Study     `json:"studies"`
 }
 
 // StudyMetadata Example: {"labels":{"ward":"7"},"title":"Chest film"}
@@ -1805,8 +1808,8 @@ type UsedArtefact struct {
 	Sha256   string   `json:"sha256"`
 }
 
-// Cursor Example: 0198c0de-0000-7000-8000-000000000000
-type Cursor = ID
+// Cursor Where the next page begins, to be given back as it is; there is none on the last page
+type Cursor = PageCursor
 
 // FrameList Example: 1
 type FrameList = string
@@ -1848,8 +1851,8 @@ type ListFactsParams struct {
 	// Version A version of the graph that is kept; without it, the current one
 	Version *GraphVersion `form:"version,omitempty" json:"version,omitempty"`
 
-	// After The `seq` of the last fact of the page before
-	After *int `form:"after,omitempty" json:"after,omitempty"`
+	// Cursor The `next_cursor` of the page before, of the same list with the same other parameters
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 
 	// Limit How many items at most
 	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
@@ -1945,7 +1948,7 @@ type SignReportParams struct {
 
 // ListStudiesParams defines parameters for ListStudies.
 type ListStudiesParams struct {
-	// Cursor The `next_cursor` of the page before
+	// Cursor The `next_cursor` of the page before, of the same list with the same other parameters
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 
 	// Limit How many items at most
@@ -1981,7 +1984,7 @@ type CreateStudyMultipartBody struct {
 
 // ListAnswersParams defines parameters for ListAnswers.
 type ListAnswersParams struct {
-	// Cursor The `next_cursor` of the page before
+	// Cursor The `next_cursor` of the page before, of the same list with the same other parameters
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 
 	// Limit How many items at most
@@ -3811,9 +3814,9 @@ func NewListFactsRequest(server string, params *ListFactsParams) (*http.Request,
 
 		}
 
-		if params.After != nil {
+		if params.Cursor != nil {
 
-			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "after", *params.After, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
 				return nil, err
 			} else {
 				for _, qp := range strings.Split(queryFrag, "&") {
@@ -5178,7 +5181,7 @@ func NewListStudiesRequest(server string, params *ListStudiesParams) (*http.Requ
 
 		if params.Cursor != nil {
 
-			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "uuid"}); err != nil {
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
 				return nil, err
 			} else {
 				for _, qp := range strings.Split(queryFrag, "&") {
@@ -5437,7 +5440,7 @@ func NewListAnswersRequest(server string, studyId StudyID, params *ListAnswersPa
 
 		if params.Cursor != nil {
 
-			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "uuid"}); err != nil {
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
 				return nil, err
 			} else {
 				for _, qp := range strings.Split(queryFrag, "&") {
@@ -6413,6 +6416,11 @@ func (r CreateEmbeddingsResponse) ContentType() string {
 	return ""
 }
 
+// ListFactsResponse304Headers the declared response headers of an HTTP 304 response for ListFacts
+type ListFactsResponse304Headers struct {
+	ETag string
+}
+
 // ListFactsResponseDefaultHeaders the declared response headers of an HTTP default response for ListFacts
 type ListFactsResponseDefaultHeaders struct {
 	RetryAfter *int
@@ -6425,6 +6433,8 @@ type ListFactsResponse struct {
 	JSON200 *KnowledgeFactList
 	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
 	ApplicationproblemJSONDefault *Problem
+	// Headers304 the parsed response headers for an HTTP 304 response
+	Headers304 *ListFactsResponse304Headers
 	// HeadersDefault the parsed response headers for an HTTP default response
 	HeadersDefault *ListFactsResponseDefaultHeaders
 }
@@ -6585,6 +6595,11 @@ func (r DeleteFactResponse) ContentType() string {
 	return ""
 }
 
+// GetFactResponse304Headers the declared response headers of an HTTP 304 response for GetFact
+type GetFactResponse304Headers struct {
+	ETag string
+}
+
 // GetFactResponseDefaultHeaders the declared response headers of an HTTP default response for GetFact
 type GetFactResponseDefaultHeaders struct {
 	RetryAfter *int
@@ -6597,6 +6612,8 @@ type GetFactResponse struct {
 	JSON200 *KnowledgeFact
 	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
 	ApplicationproblemJSONDefault *Problem
+	// Headers304 the parsed response headers for an HTTP 304 response
+	Headers304 *GetFactResponse304Headers
 	// HeadersDefault the parsed response headers for an HTTP default response
 	HeadersDefault *GetFactResponseDefaultHeaders
 }
@@ -6640,6 +6657,11 @@ func (r GetFactResponse) ContentType() string {
 	return ""
 }
 
+// FindPathResponse304Headers the declared response headers of an HTTP 304 response for FindPath
+type FindPathResponse304Headers struct {
+	ETag string
+}
+
 // FindPathResponseDefaultHeaders the declared response headers of an HTTP default response for FindPath
 type FindPathResponseDefaultHeaders struct {
 	RetryAfter *int
@@ -6652,6 +6674,8 @@ type FindPathResponse struct {
 	JSON200 *KnowledgePath
 	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
 	ApplicationproblemJSONDefault *Problem
+	// Headers304 the parsed response headers for an HTTP 304 response
+	Headers304 *FindPathResponse304Headers
 	// HeadersDefault the parsed response headers for an HTTP default response
 	HeadersDefault *FindPathResponseDefaultHeaders
 }
@@ -6695,6 +6719,11 @@ func (r FindPathResponse) ContentType() string {
 	return ""
 }
 
+// FindTermsResponse304Headers the declared response headers of an HTTP 304 response for FindTerms
+type FindTermsResponse304Headers struct {
+	ETag string
+}
+
 // FindTermsResponseDefaultHeaders the declared response headers of an HTTP default response for FindTerms
 type FindTermsResponseDefaultHeaders struct {
 	RetryAfter *int
@@ -6707,6 +6736,8 @@ type FindTermsResponse struct {
 	JSON200 *KnowledgeTermList
 	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
 	ApplicationproblemJSONDefault *Problem
+	// Headers304 the parsed response headers for an HTTP 304 response
+	Headers304 *FindTermsResponse304Headers
 	// HeadersDefault the parsed response headers for an HTTP default response
 	HeadersDefault *FindTermsResponseDefaultHeaders
 }
@@ -6750,6 +6781,11 @@ func (r FindTermsResponse) ContentType() string {
 	return ""
 }
 
+// GetTermResponse304Headers the declared response headers of an HTTP 304 response for GetTerm
+type GetTermResponse304Headers struct {
+	ETag string
+}
+
 // GetTermResponseDefaultHeaders the declared response headers of an HTTP default response for GetTerm
 type GetTermResponseDefaultHeaders struct {
 	RetryAfter *int
@@ -6762,6 +6798,8 @@ type GetTermResponse struct {
 	JSON200 *KnowledgeTerm
 	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
 	ApplicationproblemJSONDefault *Problem
+	// Headers304 the parsed response headers for an HTTP 304 response
+	Headers304 *GetTermResponse304Headers
 	// HeadersDefault the parsed response headers for an HTTP default response
 	HeadersDefault *GetTermResponseDefaultHeaders
 }
@@ -6805,6 +6843,11 @@ func (r GetTermResponse) ContentType() string {
 	return ""
 }
 
+// GetAncestorsResponse304Headers the declared response headers of an HTTP 304 response for GetAncestors
+type GetAncestorsResponse304Headers struct {
+	ETag string
+}
+
 // GetAncestorsResponseDefaultHeaders the declared response headers of an HTTP default response for GetAncestors
 type GetAncestorsResponseDefaultHeaders struct {
 	RetryAfter *int
@@ -6817,6 +6860,8 @@ type GetAncestorsResponse struct {
 	JSON200 *KnowledgeSubgraph
 	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
 	ApplicationproblemJSONDefault *Problem
+	// Headers304 the parsed response headers for an HTTP 304 response
+	Headers304 *GetAncestorsResponse304Headers
 	// HeadersDefault the parsed response headers for an HTTP default response
 	HeadersDefault *GetAncestorsResponseDefaultHeaders
 }
@@ -6860,6 +6905,11 @@ func (r GetAncestorsResponse) ContentType() string {
 	return ""
 }
 
+// GetDescendantsResponse304Headers the declared response headers of an HTTP 304 response for GetDescendants
+type GetDescendantsResponse304Headers struct {
+	ETag string
+}
+
 // GetDescendantsResponseDefaultHeaders the declared response headers of an HTTP default response for GetDescendants
 type GetDescendantsResponseDefaultHeaders struct {
 	RetryAfter *int
@@ -6872,6 +6922,8 @@ type GetDescendantsResponse struct {
 	JSON200 *KnowledgeSubgraph
 	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
 	ApplicationproblemJSONDefault *Problem
+	// Headers304 the parsed response headers for an HTTP 304 response
+	Headers304 *GetDescendantsResponse304Headers
 	// HeadersDefault the parsed response headers for an HTTP default response
 	HeadersDefault *GetDescendantsResponseDefaultHeaders
 }
@@ -6915,6 +6967,11 @@ func (r GetDescendantsResponse) ContentType() string {
 	return ""
 }
 
+// GetNeighboursResponse304Headers the declared response headers of an HTTP 304 response for GetNeighbours
+type GetNeighboursResponse304Headers struct {
+	ETag string
+}
+
 // GetNeighboursResponseDefaultHeaders the declared response headers of an HTTP default response for GetNeighbours
 type GetNeighboursResponseDefaultHeaders struct {
 	RetryAfter *int
@@ -6927,6 +6984,8 @@ type GetNeighboursResponse struct {
 	JSON200 *KnowledgeSubgraph
 	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
 	ApplicationproblemJSONDefault *Problem
+	// Headers304 the parsed response headers for an HTTP 304 response
+	Headers304 *GetNeighboursResponse304Headers
 	// HeadersDefault the parsed response headers for an HTTP default response
 	HeadersDefault *GetNeighboursResponseDefaultHeaders
 }
@@ -6970,6 +7029,11 @@ func (r GetNeighboursResponse) ContentType() string {
 	return ""
 }
 
+// ListGraphVersionsResponse304Headers the declared response headers of an HTTP 304 response for ListGraphVersions
+type ListGraphVersionsResponse304Headers struct {
+	ETag string
+}
+
 // ListGraphVersionsResponseDefaultHeaders the declared response headers of an HTTP default response for ListGraphVersions
 type ListGraphVersionsResponseDefaultHeaders struct {
 	RetryAfter *int
@@ -6982,6 +7046,8 @@ type ListGraphVersionsResponse struct {
 	JSON200 *KnowledgeVersionList
 	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
 	ApplicationproblemJSONDefault *Problem
+	// Headers304 the parsed response headers for an HTTP 304 response
+	Headers304 *ListGraphVersionsResponse304Headers
 	// HeadersDefault the parsed response headers for an HTTP default response
 	HeadersDefault *ListGraphVersionsResponseDefaultHeaders
 }
@@ -7025,6 +7091,11 @@ func (r ListGraphVersionsResponse) ContentType() string {
 	return ""
 }
 
+// GetLimitsResponse304Headers the declared response headers of an HTTP 304 response for GetLimits
+type GetLimitsResponse304Headers struct {
+	ETag string
+}
+
 // GetLimitsResponseDefaultHeaders the declared response headers of an HTTP default response for GetLimits
 type GetLimitsResponseDefaultHeaders struct {
 	RetryAfter *int
@@ -7037,6 +7108,8 @@ type GetLimitsResponse struct {
 	JSON200 *Limits
 	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
 	ApplicationproblemJSONDefault *Problem
+	// Headers304 the parsed response headers for an HTTP 304 response
+	Headers304 *GetLimitsResponse304Headers
 	// HeadersDefault the parsed response headers for an HTTP default response
 	HeadersDefault *GetLimitsResponseDefaultHeaders
 }
@@ -7080,6 +7153,11 @@ func (r GetLimitsResponse) ContentType() string {
 	return ""
 }
 
+// ListModelsResponse304Headers the declared response headers of an HTTP 304 response for ListModels
+type ListModelsResponse304Headers struct {
+	ETag string
+}
+
 // ListModelsResponseDefaultHeaders the declared response headers of an HTTP default response for ListModels
 type ListModelsResponseDefaultHeaders struct {
 	RetryAfter *int
@@ -7092,6 +7170,8 @@ type ListModelsResponse struct {
 	JSON200 *ModelList
 	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
 	ApplicationproblemJSONDefault *Problem
+	// Headers304 the parsed response headers for an HTTP 304 response
+	Headers304 *ListModelsResponse304Headers
 	// HeadersDefault the parsed response headers for an HTTP default response
 	HeadersDefault *ListModelsResponseDefaultHeaders
 }
@@ -7245,6 +7325,11 @@ func (r DeleteModelResponse) ContentType() string {
 	return ""
 }
 
+// GetModelResponse304Headers the declared response headers of an HTTP 304 response for GetModel
+type GetModelResponse304Headers struct {
+	ETag string
+}
+
 // GetModelResponseDefaultHeaders the declared response headers of an HTTP default response for GetModel
 type GetModelResponseDefaultHeaders struct {
 	RetryAfter *int
@@ -7257,6 +7342,8 @@ type GetModelResponse struct {
 	JSON200 *BroughtModelVersions
 	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
 	ApplicationproblemJSONDefault *Problem
+	// Headers304 the parsed response headers for an HTTP 304 response
+	Headers304 *GetModelResponse304Headers
 	// HeadersDefault the parsed response headers for an HTTP default response
 	HeadersDefault *GetModelResponseDefaultHeaders
 }
@@ -7348,6 +7435,11 @@ func (r DeleteModelVersionResponse) ContentType() string {
 	return ""
 }
 
+// GetModelVersionResponse304Headers the declared response headers of an HTTP 304 response for GetModelVersion
+type GetModelVersionResponse304Headers struct {
+	ETag string
+}
+
 // GetModelVersionResponseDefaultHeaders the declared response headers of an HTTP default response for GetModelVersion
 type GetModelVersionResponseDefaultHeaders struct {
 	RetryAfter *int
@@ -7360,6 +7452,8 @@ type GetModelVersionResponse struct {
 	JSON200 *BroughtModel
 	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
 	ApplicationproblemJSONDefault *Problem
+	// Headers304 the parsed response headers for an HTTP 304 response
+	Headers304 *GetModelVersionResponse304Headers
 	// HeadersDefault the parsed response headers for an HTTP default response
 	HeadersDefault *GetModelVersionResponseDefaultHeaders
 }
@@ -7518,6 +7612,11 @@ type GetReportResponse200Headers struct {
 	ETag string
 }
 
+// GetReportResponse304Headers the declared response headers of an HTTP 304 response for GetReport
+type GetReportResponse304Headers struct {
+	ETag string
+}
+
 // GetReportResponseDefaultHeaders the declared response headers of an HTTP default response for GetReport
 type GetReportResponseDefaultHeaders struct {
 	RetryAfter *int
@@ -7534,6 +7633,8 @@ type GetReportResponse struct {
 	ApplicationproblemJSONDefault *Problem
 	// Headers200 the parsed response headers for an HTTP 200 response
 	Headers200 *GetReportResponse200Headers
+	// Headers304 the parsed response headers for an HTTP 304 response
+	Headers304 *GetReportResponse304Headers
 	// HeadersDefault the parsed response headers for an HTTP default response
 	HeadersDefault *GetReportResponseDefaultHeaders
 }
@@ -7740,6 +7841,11 @@ func (r GetFindingActivationResponse) ContentType() string {
 	return ""
 }
 
+// GetReportHistoryResponse304Headers the declared response headers of an HTTP 304 response for GetReportHistory
+type GetReportHistoryResponse304Headers struct {
+	ETag string
+}
+
 // GetReportHistoryResponseDefaultHeaders the declared response headers of an HTTP default response for GetReportHistory
 type GetReportHistoryResponseDefaultHeaders struct {
 	RetryAfter *int
@@ -7752,6 +7858,8 @@ type GetReportHistoryResponse struct {
 	JSON200 *ReportHistory
 	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
 	ApplicationproblemJSONDefault *Problem
+	// Headers304 the parsed response headers for an HTTP 304 response
+	Headers304 *GetReportHistoryResponse304Headers
 	// HeadersDefault the parsed response headers for an HTTP default response
 	HeadersDefault *GetReportHistoryResponseDefaultHeaders
 }
@@ -7972,6 +8080,11 @@ type GetReportVersionResponse200Headers struct {
 	ETag string
 }
 
+// GetReportVersionResponse304Headers the declared response headers of an HTTP 304 response for GetReportVersion
+type GetReportVersionResponse304Headers struct {
+	ETag string
+}
+
 // GetReportVersionResponseDefaultHeaders the declared response headers of an HTTP default response for GetReportVersion
 type GetReportVersionResponseDefaultHeaders struct {
 	RetryAfter *int
@@ -7988,6 +8101,8 @@ type GetReportVersionResponse struct {
 	ApplicationproblemJSONDefault *Problem
 	// Headers200 the parsed response headers for an HTTP 200 response
 	Headers200 *GetReportVersionResponse200Headers
+	// Headers304 the parsed response headers for an HTTP 304 response
+	Headers304 *GetReportVersionResponse304Headers
 	// HeadersDefault the parsed response headers for an HTTP default response
 	HeadersDefault *GetReportVersionResponseDefaultHeaders
 }
@@ -8036,6 +8151,11 @@ func (r GetReportVersionResponse) ContentType() string {
 	return ""
 }
 
+// ListStudiesResponse304Headers the declared response headers of an HTTP 304 response for ListStudies
+type ListStudiesResponse304Headers struct {
+	ETag string
+}
+
 // ListStudiesResponseDefaultHeaders the declared response headers of an HTTP default response for ListStudies
 type ListStudiesResponseDefaultHeaders struct {
 	RetryAfter *int
@@ -8048,6 +8168,8 @@ type ListStudiesResponse struct {
 	JSON200 *StudyList
 	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
 	ApplicationproblemJSONDefault *Problem
+	// Headers304 the parsed response headers for an HTTP 304 response
+	Headers304 *ListStudiesResponse304Headers
 	// HeadersDefault the parsed response headers for an HTTP default response
 	HeadersDefault *ListStudiesResponseDefaultHeaders
 }
@@ -8201,6 +8323,11 @@ func (r DeleteStudyResponse) ContentType() string {
 	return ""
 }
 
+// GetStudyResponse304Headers the declared response headers of an HTTP 304 response for GetStudy
+type GetStudyResponse304Headers struct {
+	ETag string
+}
+
 // GetStudyResponseDefaultHeaders the declared response headers of an HTTP default response for GetStudy
 type GetStudyResponseDefaultHeaders struct {
 	RetryAfter *int
@@ -8213,6 +8340,8 @@ type GetStudyResponse struct {
 	JSON200 *Study
 	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
 	ApplicationproblemJSONDefault *Problem
+	// Headers304 the parsed response headers for an HTTP 304 response
+	Headers304 *GetStudyResponse304Headers
 	// HeadersDefault the parsed response headers for an HTTP default response
 	HeadersDefault *GetStudyResponseDefaultHeaders
 }
@@ -8256,6 +8385,16 @@ func (r GetStudyResponse) ContentType() string {
 	return ""
 }
 
+// GetArtefactResponse200Headers the declared response headers of an HTTP 200 response for GetArtefact
+type GetArtefactResponse200Headers struct {
+	ETag string
+}
+
+// GetArtefactResponse304Headers the declared response headers of an HTTP 304 response for GetArtefact
+type GetArtefactResponse304Headers struct {
+	ETag string
+}
+
 // GetArtefactResponseDefaultHeaders the declared response headers of an HTTP default response for GetArtefact
 type GetArtefactResponseDefaultHeaders struct {
 	RetryAfter *int
@@ -8266,6 +8405,10 @@ type GetArtefactResponse struct {
 	HTTPResponse *http.Response
 	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
 	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetArtefactResponse200Headers
+	// Headers304 the parsed response headers for an HTTP 304 response
+	Headers304 *GetArtefactResponse304Headers
 	// HeadersDefault the parsed response headers for an HTTP default response
 	HeadersDefault *GetArtefactResponseDefaultHeaders
 }
@@ -8304,6 +8447,11 @@ func (r GetArtefactResponse) ContentType() string {
 	return ""
 }
 
+// ListAnswersResponse304Headers the declared response headers of an HTTP 304 response for ListAnswers
+type ListAnswersResponse304Headers struct {
+	ETag string
+}
+
 // ListAnswersResponseDefaultHeaders the declared response headers of an HTTP default response for ListAnswers
 type ListAnswersResponseDefaultHeaders struct {
 	RetryAfter *int
@@ -8316,6 +8464,8 @@ type ListAnswersResponse struct {
 	JSON200 *AnswerList
 	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
 	ApplicationproblemJSONDefault *Problem
+	// Headers304 the parsed response headers for an HTTP 304 response
+	Headers304 *ListAnswersResponse304Headers
 	// HeadersDefault the parsed response headers for an HTTP default response
 	HeadersDefault *ListAnswersResponseDefaultHeaders
 }
@@ -9577,6 +9727,9 @@ func ParseListFactsResponse(rsp *http.Response) (*ListFactsResponse, error) {
 		}
 		response.JSON200 = &dest
 
+	case rsp.StatusCode == 304:
+		break // No content-type
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
 		var dest Problem
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -9587,6 +9740,16 @@ func ParseListFactsResponse(rsp *http.Response) (*ListFactsResponse, error) {
 	}
 
 	switch {
+	case rsp.StatusCode == 304:
+		var headers ListFactsResponse304Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers304 = &headers
 	case true:
 		var headers ListFactsResponseDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
@@ -9728,6 +9891,9 @@ func ParseGetFactResponse(rsp *http.Response) (*GetFactResponse, error) {
 		}
 		response.JSON200 = &dest
 
+	case rsp.StatusCode == 304:
+		break // No content-type
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
 		var dest Problem
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -9738,6 +9904,16 @@ func ParseGetFactResponse(rsp *http.Response) (*GetFactResponse, error) {
 	}
 
 	switch {
+	case rsp.StatusCode == 304:
+		var headers GetFactResponse304Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers304 = &headers
 	case true:
 		var headers GetFactResponseDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
@@ -9774,6 +9950,9 @@ func ParseFindPathResponse(rsp *http.Response) (*FindPathResponse, error) {
 		}
 		response.JSON200 = &dest
 
+	case rsp.StatusCode == 304:
+		break // No content-type
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
 		var dest Problem
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -9784,6 +9963,16 @@ func ParseFindPathResponse(rsp *http.Response) (*FindPathResponse, error) {
 	}
 
 	switch {
+	case rsp.StatusCode == 304:
+		var headers FindPathResponse304Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers304 = &headers
 	case true:
 		var headers FindPathResponseDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
@@ -9820,6 +10009,9 @@ func ParseFindTermsResponse(rsp *http.Response) (*FindTermsResponse, error) {
 		}
 		response.JSON200 = &dest
 
+	case rsp.StatusCode == 304:
+		break // No content-type
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
 		var dest Problem
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -9830,6 +10022,16 @@ func ParseFindTermsResponse(rsp *http.Response) (*FindTermsResponse, error) {
 	}
 
 	switch {
+	case rsp.StatusCode == 304:
+		var headers FindTermsResponse304Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers304 = &headers
 	case true:
 		var headers FindTermsResponseDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
@@ -9866,6 +10068,9 @@ func ParseGetTermResponse(rsp *http.Response) (*GetTermResponse, error) {
 		}
 		response.JSON200 = &dest
 
+	case rsp.StatusCode == 304:
+		break // No content-type
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
 		var dest Problem
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -9876,6 +10081,16 @@ func ParseGetTermResponse(rsp *http.Response) (*GetTermResponse, error) {
 	}
 
 	switch {
+	case rsp.StatusCode == 304:
+		var headers GetTermResponse304Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers304 = &headers
 	case true:
 		var headers GetTermResponseDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
@@ -9912,6 +10127,9 @@ func ParseGetAncestorsResponse(rsp *http.Response) (*GetAncestorsResponse, error
 		}
 		response.JSON200 = &dest
 
+	case rsp.StatusCode == 304:
+		break // No content-type
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
 		var dest Problem
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -9922,6 +10140,16 @@ func ParseGetAncestorsResponse(rsp *http.Response) (*GetAncestorsResponse, error
 	}
 
 	switch {
+	case rsp.StatusCode == 304:
+		var headers GetAncestorsResponse304Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers304 = &headers
 	case true:
 		var headers GetAncestorsResponseDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
@@ -9958,6 +10186,9 @@ func ParseGetDescendantsResponse(rsp *http.Response) (*GetDescendantsResponse, e
 		}
 		response.JSON200 = &dest
 
+	case rsp.StatusCode == 304:
+		break // No content-type
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
 		var dest Problem
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -9968,6 +10199,16 @@ func ParseGetDescendantsResponse(rsp *http.Response) (*GetDescendantsResponse, e
 	}
 
 	switch {
+	case rsp.StatusCode == 304:
+		var headers GetDescendantsResponse304Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers304 = &headers
 	case true:
 		var headers GetDescendantsResponseDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
@@ -10004,6 +10245,9 @@ func ParseGetNeighboursResponse(rsp *http.Response) (*GetNeighboursResponse, err
 		}
 		response.JSON200 = &dest
 
+	case rsp.StatusCode == 304:
+		break // No content-type
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
 		var dest Problem
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -10014,6 +10258,16 @@ func ParseGetNeighboursResponse(rsp *http.Response) (*GetNeighboursResponse, err
 	}
 
 	switch {
+	case rsp.StatusCode == 304:
+		var headers GetNeighboursResponse304Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers304 = &headers
 	case true:
 		var headers GetNeighboursResponseDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
@@ -10050,6 +10304,9 @@ func ParseListGraphVersionsResponse(rsp *http.Response) (*ListGraphVersionsRespo
 		}
 		response.JSON200 = &dest
 
+	case rsp.StatusCode == 304:
+		break // No content-type
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
 		var dest Problem
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -10060,6 +10317,16 @@ func ParseListGraphVersionsResponse(rsp *http.Response) (*ListGraphVersionsRespo
 	}
 
 	switch {
+	case rsp.StatusCode == 304:
+		var headers ListGraphVersionsResponse304Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers304 = &headers
 	case true:
 		var headers ListGraphVersionsResponseDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
@@ -10096,6 +10363,9 @@ func ParseGetLimitsResponse(rsp *http.Response) (*GetLimitsResponse, error) {
 		}
 		response.JSON200 = &dest
 
+	case rsp.StatusCode == 304:
+		break // No content-type
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
 		var dest Problem
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -10106,6 +10376,16 @@ func ParseGetLimitsResponse(rsp *http.Response) (*GetLimitsResponse, error) {
 	}
 
 	switch {
+	case rsp.StatusCode == 304:
+		var headers GetLimitsResponse304Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers304 = &headers
 	case true:
 		var headers GetLimitsResponseDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
@@ -10142,6 +10422,9 @@ func ParseListModelsResponse(rsp *http.Response) (*ListModelsResponse, error) {
 		}
 		response.JSON200 = &dest
 
+	case rsp.StatusCode == 304:
+		break // No content-type
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
 		var dest Problem
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -10152,6 +10435,16 @@ func ParseListModelsResponse(rsp *http.Response) (*ListModelsResponse, error) {
 	}
 
 	switch {
+	case rsp.StatusCode == 304:
+		var headers ListModelsResponse304Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers304 = &headers
 	case true:
 		var headers ListModelsResponseDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
@@ -10286,6 +10579,9 @@ func ParseGetModelResponse(rsp *http.Response) (*GetModelResponse, error) {
 		}
 		response.JSON200 = &dest
 
+	case rsp.StatusCode == 304:
+		break // No content-type
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
 		var dest Problem
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -10296,6 +10592,16 @@ func ParseGetModelResponse(rsp *http.Response) (*GetModelResponse, error) {
 	}
 
 	switch {
+	case rsp.StatusCode == 304:
+		var headers GetModelResponse304Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers304 = &headers
 	case true:
 		var headers GetModelResponseDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
@@ -10374,6 +10680,9 @@ func ParseGetModelVersionResponse(rsp *http.Response) (*GetModelVersionResponse,
 		}
 		response.JSON200 = &dest
 
+	case rsp.StatusCode == 304:
+		break // No content-type
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
 		var dest Problem
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -10384,6 +10693,16 @@ func ParseGetModelVersionResponse(rsp *http.Response) (*GetModelVersionResponse,
 	}
 
 	switch {
+	case rsp.StatusCode == 304:
+		var headers GetModelVersionResponse304Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers304 = &headers
 	case true:
 		var headers GetModelVersionResponseDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
@@ -10519,6 +10838,9 @@ func ParseGetReportResponse(rsp *http.Response) (*GetReportResponse, error) {
 		}
 		response.JSON200 = &dest
 
+	case rsp.StatusCode == 304:
+		break // No content-type
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
 		var dest Problem
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -10542,6 +10864,16 @@ func ParseGetReportResponse(rsp *http.Response) (*GetReportResponse, error) {
 			headers.ETag = value
 		}
 		response.Headers200 = &headers
+	case rsp.StatusCode == 304:
+		var headers GetReportResponse304Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers304 = &headers
 	case true:
 		var headers GetReportResponseDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
@@ -10712,6 +11044,9 @@ func ParseGetReportHistoryResponse(rsp *http.Response) (*GetReportHistoryRespons
 		}
 		response.JSON200 = &dest
 
+	case rsp.StatusCode == 304:
+		break // No content-type
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
 		var dest Problem
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -10722,6 +11057,16 @@ func ParseGetReportHistoryResponse(rsp *http.Response) (*GetReportHistoryRespons
 	}
 
 	switch {
+	case rsp.StatusCode == 304:
+		var headers GetReportHistoryResponse304Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers304 = &headers
 	case true:
 		var headers GetReportHistoryResponseDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
@@ -10916,6 +11261,9 @@ func ParseGetReportVersionResponse(rsp *http.Response) (*GetReportVersionRespons
 		}
 		response.JSON200 = &dest
 
+	case rsp.StatusCode == 304:
+		break // No content-type
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
 		var dest Problem
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -10939,6 +11287,16 @@ func ParseGetReportVersionResponse(rsp *http.Response) (*GetReportVersionRespons
 			headers.ETag = value
 		}
 		response.Headers200 = &headers
+	case rsp.StatusCode == 304:
+		var headers GetReportVersionResponse304Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers304 = &headers
 	case true:
 		var headers GetReportVersionResponseDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
@@ -10975,6 +11333,9 @@ func ParseListStudiesResponse(rsp *http.Response) (*ListStudiesResponse, error) 
 		}
 		response.JSON200 = &dest
 
+	case rsp.StatusCode == 304:
+		break // No content-type
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
 		var dest Problem
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -10985,6 +11346,16 @@ func ParseListStudiesResponse(rsp *http.Response) (*ListStudiesResponse, error) 
 	}
 
 	switch {
+	case rsp.StatusCode == 304:
+		var headers ListStudiesResponse304Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers304 = &headers
 	case true:
 		var headers ListStudiesResponseDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
@@ -11119,6 +11490,9 @@ func ParseGetStudyResponse(rsp *http.Response) (*GetStudyResponse, error) {
 		}
 		response.JSON200 = &dest
 
+	case rsp.StatusCode == 304:
+		break // No content-type
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
 		var dest Problem
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -11129,6 +11503,16 @@ func ParseGetStudyResponse(rsp *http.Response) (*GetStudyResponse, error) {
 	}
 
 	switch {
+	case rsp.StatusCode == 304:
+		var headers GetStudyResponse304Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers304 = &headers
 	case true:
 		var headers GetStudyResponseDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
@@ -11158,6 +11542,9 @@ func ParseGetArtefactResponse(rsp *http.Response) (*GetArtefactResponse, error) 
 	}
 
 	switch {
+	case rsp.StatusCode == 304:
+		break // No content-type
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
 		var dest Problem
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -11168,6 +11555,26 @@ func ParseGetArtefactResponse(rsp *http.Response) (*GetArtefactResponse, error) 
 	}
 
 	switch {
+	case rsp.StatusCode == 200:
+		var headers GetArtefactResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 304:
+		var headers GetArtefactResponse304Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers304 = &headers
 	case true:
 		var headers GetArtefactResponseDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
@@ -11204,6 +11611,9 @@ func ParseListAnswersResponse(rsp *http.Response) (*ListAnswersResponse, error) 
 		}
 		response.JSON200 = &dest
 
+	case rsp.StatusCode == 304:
+		break // No content-type
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
 		var dest Problem
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -11214,6 +11624,16 @@ func ParseListAnswersResponse(rsp *http.Response) (*ListAnswersResponse, error) 
 	}
 
 	switch {
+	case rsp.StatusCode == 304:
+		var headers ListAnswersResponse304Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers304 = &headers
 	case true:
 		var headers ListAnswersResponseDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {

@@ -123,6 +123,9 @@ func (c *Checker) check(r *http.Request, status int, header http.Header, body []
 				complain("the status is not described")
 			}
 		}
+		if status == http.StatusOK && operation.Responses.Status(http.StatusNotModified) != nil && header.Get("ETag") == "" {
+			complain("there is no ETag, though 304 is described")
+		}
 	}
 	for name, h := range described.Value.Headers {
 		value := header.Get(name)
