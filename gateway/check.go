@@ -18,6 +18,7 @@ import (
 	"github.com/go-chi/chi/v5"
 
 	"consilium/internal/analysis"
+	"consilium/internal/importer"
 )
 
 // check refuses what openapi.yaml does not allow, before the operation sees it: parameters, the kind and size
@@ -154,8 +155,13 @@ func (s *server) checkBody(w http.ResponseWriter, r *http.Request, operation *op
 			Limit: fmt.Sprintf("%d bytes", limit), Value: fmt.Sprintf("%d bytes", r.ContentLength)}
 	case operation.OperationID == createModel: // goes to disk as it comes
 		room = min(limit, modelRoom)
+	case operation.OperationID == importStudies && room < 0:
+		room = importRoom
 	case r.ContentLength < 0:
 		room = limit
+	}
+	if operation.OperationID == importStudies {
+		room = min(room, importRoom)
 	}
 	if mediaType == multipartMany {
 		room = min(room, dicomRoom*s.Limits.ImageBytes) // read part by part
@@ -166,7 +172,7 @@ func (s *server) checkBody(w http.ResponseWriter, r *http.Request, operation *op
 	}
 	release = func() { s.inFlight.Release(room) }
 	r.Body = http.MaxBytesReader(w, r.Body, limit)
-	if mediaType == multipartForm || mediaType == multipartMany {
+	if mediaType == multipartForm || mediaType == multipartMany || mediaType == octetStream {
 		return release, nil
 	}
 	if err := s.checkJSONBody(r, operation, content.Schema.Value); err != nil {
@@ -186,6 +192,8 @@ func (s *server) bodyLimit(mediaType, operation string) int64 {
 	switch {
 	case operation == createModel:
 		return modelFormBytes
+	case operation == importStudies:
+		return importer.MaxBytes
 	case mediaType == multipartForm:
 		return s.Limits.UploadBytes
 	case mediaType == multipartMany:

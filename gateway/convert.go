@@ -10,7 +10,7 @@ import (
 func studyOf(study *analysis.Study) api.Study {
 	out := api.Study{
 		Id: study.ID, Title: study.Title, Accession: optional(study.Accession), StudyDate: optional(study.Date), Labels: study.Labels,
-		Artefacts: []api.Artefact{}, CreatedAt: study.CreatedAt, StudyInstanceUid: optional(study.InstanceUID),
+		Artefacts: []api.Artefact{}, CreatedAt: study.CreatedAt, StudyInstanceUid: optional(study.InstanceUID), ImportSha256: optional(study.ImportSHA256),
 	}
 	for _, a := range study.Artefacts {
 		out.Artefacts = append(out.Artefacts, api.Artefact{Id: a.ID, Modality: api.Modality(a.Modality), MediaType: a.MediaType, Bytes: a.Bytes, Sha256: a.SHA256})

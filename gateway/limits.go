@@ -48,7 +48,7 @@ const (
 	maxPageItems       = 100
 	maxEmbeddingInputs = 128
 	defaultPageItems   = 20
-	maxLabelName       = 64
+	maxLabelName       = analysis.MaxLabelName
 	maxQuestionBytes   = analysis.MaxQuestionBytes
 	maxTextBytes       = analysis.MaxTextBytes
 )

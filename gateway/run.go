@@ -78,7 +78,7 @@ func Build(ctx context.Context, config Config, log *slog.Logger, observer *serve
 	if err := store.ReclaimAbandoned(ctx); err != nil {
 		return deps, nil, err
 	}
-	deps.Store, deps.Reports, deps.Instances = store, store, store
+	deps.Store, deps.Reports, deps.Instances, deps.Scratch = store, store, store, blobs.Scratch
 	if config.DICOMDeidentify {
 		if deps.DICOMSecret, err = store.Secret(ctx, "dicom_uid"); err != nil {
 			return deps, nil, err

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"os"
 	"strings"
 	"time"
 
@@ -36,8 +37,10 @@ type Deps struct {
 	DICOMSecret []byte
 	// CursorSecret seals the cursors of lists; processes that share it take each other's.
 	CursorSecret []byte
-	Analyzer     analysis.Analyzer
-	Embedder     Embedder
+	// Scratch makes a file that is gone when it is closed.
+	Scratch  func() (*os.File, error)
+	Analyzer analysis.Analyzer
+	Embedder Embedder
 	// Judge holds and runs the models that users bring.
 	Judge *pipeline.Judge
 	// Knowledge is the knowledge graph.
@@ -81,6 +84,7 @@ type server struct {
 	inFlight *semaphore.Weighted
 	// modelUploads holds a token for each model that is being brought.
 	modelUploads chan struct{}
+	imports      chan struct{}       // holds a token for each import
 	drawing      *semaphore.Weighted // memory of pictures that are decoded to be drawn on
 	docs         *page
 }
@@ -104,7 +108,7 @@ func New(deps Deps) (http.Handler, error) {
 		return nil, fmt.Errorf("render openapi.yaml: %w", err)
 	}
 	s := &server{Deps: deps, spec: spec, routes: chi.NewRouter(), inFlight: semaphore.NewWeighted(deps.Limits.InFlightBytes),
-		drawing: semaphore.NewWeighted(media.MaxImageMemory), docs: docs, modelUploads: make(chan struct{}, maxModelUploads)}
+		drawing: semaphore.NewWeighted(media.MaxImageMemory), docs: docs, modelUploads: make(chan struct{}, maxModelUploads), imports: make(chan struct{}, maxImports)}
 
 	r := s.routes
 	r.Use(s.Observer.Wrap, s.prepare, middleware.GetHead)
@@ -120,6 +124,8 @@ func New(deps Deps) (http.Handler, error) {
 	}
 	r.Post("/v1/studies", op.CreateStudy)
 	r.Get("/v1/studies", op.ListStudies)
+	r.Post("/v1/studies:import", op.ImportStudies)
+	r.Post("/v1/studies:imported", op.FindImported)
 	r.Get("/v1/studies/{study_id}", op.GetStudy)
 	r.Delete("/v1/studies/{study_id}", op.DeleteStudy)
 	r.Get("/v1/studies/{study_id}/artefacts/{artefact_id}", op.GetArtefact)

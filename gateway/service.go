@@ -11,6 +11,7 @@ import (
 	"consilium"
 	"consilium/gateway/api"
 	"consilium/internal/analysis"
+	"consilium/internal/importer"
 	"consilium/internal/knowledge"
 )
 
@@ -111,6 +112,8 @@ func (s *server) GetLimits(context.Context, api.GetLimitsRequestObject) (api.Get
 		KnowledgeDepth: knowledge.MaxDepth, KnowledgePathDepth: knowledge.MaxPathDepth, KnowledgeTerms: knowledge.MaxTerms,
 		KnowledgeFacts: knowledge.MaxFacts, KnowledgeVersions: knowledge.MaxVersions,
 		ReportVersions: analysis.MaxReportVersions, ReportSentences: maxSentences,
+		ImportBytes: importer.MaxBytes, ImportFiles: importer.MaxFiles, ImportRows: importer.MaxRows, ImportTableBytes: importer.MaxTableBytes,
+		ImportStudyBytes: importer.MaxStudyBytes, ImportStudyFiles: importer.MaxStudyFiles,
 	}, nil
 }
 

@@ -5,12 +5,10 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"strings"
 
 	"consilium/gateway/api"
 	"consilium/internal/analysis"
-	"consilium/internal/dicom"
 )
 
 // CreateStudy implements POST /v1/studies.
@@ -24,59 +22,32 @@ func (s *server) CreateStudy(ctx context.Context, request api.CreateStudyRequest
 	if err != nil {
 		return nil, err
 	}
-	study := &analysis.Study{Labels: map[string]string{}}
-	var contents [][]byte
-	var note string // what the header of a DICOM file says of patient and picture
-	var warnings []string
+	d := &draft{study: &analysis.Study{Labels: map[string]string{}}}
 	for _, p := range parts {
 		if p.field == "metadata" {
-			if err := s.readMetadata(p.content, study); err != nil {
-				return nil, err
-			}
-			continue
+			err = s.readMetadata(p.content, d.study)
+		} else {
+			err = s.addContent(ctx, d, analysis.Modality(p.field), p.label, p.content)
 		}
-		modality := analysis.Modality(p.field)
-		if modality == analysis.Image && dicom.Is(p.content) {
-			in, err := receive(s.cleanerOf(analysis.Tenant(ctx)), p.content)
-			if err != nil {
-				return nil, relabel(err, p.label)
-			}
-			for _, warning := range in.warnings {
-				warnings = append(warnings, p.label+": "+warning)
-			}
-			if note == "" {
-				note = in.record.Note()
-			}
-			study.Artefacts = append(study.Artefacts, analysis.Artefact{Modality: modality, MediaType: analysis.DICOMMediaType})
-			contents = append(contents, in.content)
-			continue
-		}
-		mediaType, err := checkContent(modality, p.label, p.content)
 		if err != nil {
 			return nil, err
 		}
-		study.Artefacts = append(study.Artefacts, analysis.Artefact{Modality: modality, MediaType: mediaType})
-		contents = append(contents, p.content)
 	}
-	if len(contents) == 0 {
+	if len(d.contents) == 0 {
 		e := analysis.Invalid("body", "a study needs at least one text, image or sound")
 		e.Limit, e.Value = "at least 1 artefact", "0"
 		return nil, e
 	}
-	if note != "" && !slices.ContainsFunc(study.Artefacts, func(a analysis.Artefact) bool { return a.Modality == analysis.Text }) {
-		study.Artefacts = append(study.Artefacts, analysis.Artefact{Modality: analysis.Text, MediaType: analysis.TextMediaType})
-		contents = append(contents, []byte(note))
-	}
-	if err := s.Store.CreateStudy(ctx, study, contents); err != nil {
+	if err := s.storeDraft(ctx, d); err != nil {
 		return nil, err
 	}
-	created := studyOf(study)
-	if len(warnings) > 0 {
-		created.Warnings = &warnings
+	created := studyOf(d.study)
+	if len(d.warnings) > 0 {
+		created.Warnings = &d.warnings
 	}
 	return api.CreateStudy201JSONResponse{
 		Body:    created,
-		Headers: api.CreateStudy201ResponseHeaders{Location: "/v1/studies/" + study.ID},
+		Headers: api.CreateStudy201ResponseHeaders{Location: "/v1/studies/" + d.study.ID},
 	}, nil
 }
 

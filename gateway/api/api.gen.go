@@ -12,6 +12,7 @@ import (
 	"io"
 	"mime/multipart"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/go-chi/chi/v5"
@@ -181,6 +182,27 @@ const (
 func (e HealthStatus) Valid() bool {
 	switch e {
 	case Alive:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ImportItemStatus.
+const (
+	Created ImportItemStatus = "created"
+	Exists  ImportItemStatus = "exists"
+	Refused ImportItemStatus = "refused"
+)
+
+// Valid indicates whether the value is a known member of the ImportItemStatus enum.
+func (e ImportItemStatus) Valid() bool {
+	switch e {
+	case Created:
+		return true
+	case Exists:
+		return true
+	case Refused:
 		return true
 	default:
 		return false
@@ -794,6 +816,9 @@ type Candidate struct {
 // CandidateCount How many answers to return, the best one included
 type CandidateCount = int
 
+// ColumnName defines model for ColumnName.
+type ColumnName = string
+
 // Confidence The probability that the model gives its best answer. If the model card of the fusion says that it is calibrated, about as many of the answers of confidence p are right as p says, on data like that of the card; otherwise it is the model's own softmax
 type Confidence = float64
 
@@ -955,6 +980,40 @@ type HealthStatus string
 
 // ID Example: 0198c0de-0000-7000-8000-000000000000
 type ID = string
+
+// ImportItem defines model for ImportItem.
+type ImportItem struct {
+	Files []string `json:"files"`
+
+	// Line Of the table
+	Line    *int             `json:"line,omitempty"`
+	Problem *Problem         `json:"problem,omitempty"`
+	Status  ImportItemStatus `json:"status"`
+
+	// StudyId Example: 0198c0de-0000-7000-8000-000000000000
+	StudyId *ID `json:"study_id,omitempty"`
+
+	// StudyInstanceUid Under which DICOMweb finds the study, if it came without a table
+	StudyInstanceUid *string   `json:"study_instance_uid,omitempty"`
+	Warnings         *[]string `json:"warnings,omitempty"`
+}
+
+// ImportItemStatus defines model for ImportItem.Status.
+type ImportItemStatus string
+
+// ImportReport defines model for ImportReport.
+type ImportReport struct {
+	// Created Studies that were stored
+	Created int `json:"created"`
+
+	// Exists Studies that were stored before
+	Exists  int          `json:"exists"`
+	Items   []ImportItem `json:"items"`
+	Refused int          `json:"refused"`
+
+	// UnusedFiles Files that no row of the table names
+	UnusedFiles int `json:"unused_files"`
+}
 
 // KnowledgeAddedFact defines model for KnowledgeAddedFact.
 type KnowledgeAddedFact struct {
@@ -1172,6 +1231,24 @@ type Limits struct {
 
 	// ImageBytes One image
 	ImageBytes int64 `json:"image_bytes"`
+
+	// ImportBytes The body of an import, and what it holds when it is unpacked
+	ImportBytes int64 `json:"import_bytes"`
+
+	// ImportFiles Files of one import
+	ImportFiles int `json:"import_files"`
+
+	// ImportRows Rows of its table
+	ImportRows int `json:"import_rows"`
+
+	// ImportStudyBytes The files of one study of it
+	ImportStudyBytes int64 `json:"import_study_bytes"`
+
+	// ImportStudyFiles Files of one study of it
+	ImportStudyFiles int `json:"import_study_files"`
+
+	// ImportTableBytes Its table
+	ImportTableBytes int64 `json:"import_table_bytes"`
 
 	// InFlightBytes All bodies that are being read or analysed at once; more is a 429
 	InFlightBytes int64 `json:"in_flight_bytes"`
@@ -1757,8 +1834,11 @@ type Study struct {
 	CreatedAt time.Time  `json:"created_at"`
 
 	// Id Example: 0198c0de-0000-7000-8000-000000000000
-	Id     ID                `json:"id"`
-	Labels map[string]string `json:"labels"`
+	Id ID `json:"id"`
+
+	// ImportSha256 Of all that an imported study was made of, as it came
+	ImportSha256 *string           `json:"import_sha256,omitempty"`
+	Labels       map[string]string `json:"labels"`
 
 	// StudyDate A day of the calendar, as YYYY-MM-DD
 	//
@@ -1992,6 +2072,41 @@ type ListAnswersParams struct {
 	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
 }
 
+// ImportStudiesMultipartBody defines parameters for ImportStudies.
+type ImportStudiesMultipartBody struct {
+	// File Files, each with its name, folders included, as the part's file name
+	File *[]openapi_types.File `json:"file,omitempty"`
+
+	// Table The table
+	Table *openapi_types.File `json:"table,omitempty"`
+}
+
+// ImportStudiesParams defines parameters for ImportStudies.
+type ImportStudiesParams struct {
+	// File The column of the files, if it has another name
+	File *ColumnName `form:"file,omitempty" json:"file,omitempty"`
+
+	// Accession The column of the accession, if it has another name
+	Accession *ColumnName `form:"accession,omitempty" json:"accession,omitempty"`
+
+	// Title The column of the title, if it has another name
+	Title *ColumnName `form:"title,omitempty" json:"title,omitempty"`
+
+	// Note The column of a note that becomes a text of the study, if it has another name
+	Note *ColumnName `form:"note,omitempty" json:"note,omitempty"`
+
+	// StudyDate The column of the date, if it has another name
+	StudyDate *ColumnName `form:"study_date,omitempty" json:"study_date,omitempty"`
+
+	// Label A column that becomes a label; without any, all that are nothing else do
+	Label *[]ColumnName `form:"label,omitempty" json:"label,omitempty"`
+}
+
+// FindImportedJSONBody defines parameters for FindImported.
+type FindImportedJSONBody struct {
+	ImportSha256 []string `json:"import_sha256"`
+}
+
 // VqaMultipartBody defines parameters for Vqa.
 type VqaMultipartBody struct {
 	// Audio A WAV file
@@ -2049,6 +2164,12 @@ type AskStudyJSONRequestBody = QuestionRequest
 
 // CreateReportJSONRequestBody defines body for CreateReport for application/json ContentType.
 type CreateReportJSONRequestBody = ReportRequest
+
+// ImportStudiesMultipartRequestBody defines body for ImportStudies for multipart/form-data ContentType.
+type ImportStudiesMultipartRequestBody ImportStudiesMultipartBody
+
+// FindImportedJSONRequestBody defines body for FindImported for application/json ContentType.
+type FindImportedJSONRequestBody FindImportedJSONBody
 
 // VqaMultipartRequestBody defines body for Vqa for multipart/form-data ContentType.
 type VqaMultipartRequestBody VqaMultipartBody
@@ -2370,6 +2491,12 @@ type ServerInterface interface {
 	// CreateReport Write a report on a study
 	// (POST /v1/studies/{study_id}/reports)
 	CreateReport(w http.ResponseWriter, r *http.Request, studyId StudyID)
+	// ImportStudies Store many studies at once
+	// (POST /v1/studies:import)
+	ImportStudies(w http.ResponseWriter, r *http.Request, params ImportStudiesParams)
+	// FindImported Ask which studies were imported before
+	// (POST /v1/studies:imported)
+	FindImported(w http.ResponseWriter, r *http.Request)
 	// Vqa Ask a question without storing anything
 	// (POST /v1/vqa)
 	Vqa(w http.ResponseWriter, r *http.Request)
@@ -2634,6 +2761,18 @@ func (_ Unimplemented) AskStudy(w http.ResponseWriter, r *http.Request, studyId 
 // CreateReport Write a report on a study
 // (POST /v1/studies/{study_id}/reports)
 func (_ Unimplemented) CreateReport(w http.ResponseWriter, r *http.Request, studyId StudyID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ImportStudies Store many studies at once
+// (POST /v1/studies:import)
+func (_ Unimplemented) ImportStudies(w http.ResponseWriter, r *http.Request, params ImportStudiesParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// FindImported Ask which studies were imported before
+// (POST /v1/studies:imported)
+func (_ Unimplemented) FindImported(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -4100,6 +4239,118 @@ func (siw *ServerInterfaceWrapper) CreateReport(w http.ResponseWriter, r *http.R
 	handler.ServeHTTP(w, r)
 }
 
+// ImportStudies operation middleware
+func (siw *ServerInterfaceWrapper) ImportStudies(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ImportStudiesParams
+
+	// ------------- Optional query parameter "file" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "file", r.URL.Query(), &params.File, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "file"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "file", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "accession" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "accession", r.URL.Query(), &params.Accession, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "accession"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "accession", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "title" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "title", r.URL.Query(), &params.Title, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "title"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "title", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "note" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "note", r.URL.Query(), &params.Note, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "note"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "note", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "study_date" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "study_date", r.URL.Query(), &params.StudyDate, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "study_date"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "study_date", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "label" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "label", r.URL.Query(), &params.Label, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "label"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "label", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ImportStudies(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// FindImported operation middleware
+func (siw *ServerInterfaceWrapper) FindImported(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.FindImported(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // Vqa operation middleware
 func (siw *ServerInterfaceWrapper) Vqa(w http.ResponseWriter, r *http.Request) {
 
@@ -4232,6 +4483,12 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 	})
 	r.Group(func(r chi.Router) {
 		r.Post(options.BaseURL+"/v1/studies", wrapper.CreateStudy)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/v1/studies:import", wrapper.ImportStudies)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/v1/studies:imported", wrapper.FindImported)
 	})
 	r.Group(func(r chi.Router) {
 		r.Delete(options.BaseURL+"/v1/studies/{study_id}", wrapper.DeleteStudy)
@@ -6685,6 +6942,96 @@ func (response CreateReportdefaultApplicationProblemPlusJSONResponse) VisitCreat
 	return err
 }
 
+type ImportStudiesRequestObject struct {
+	Params        ImportStudiesParams
+	Body          io.Reader
+	MultipartBody *multipart.Reader
+}
+
+type ImportStudiesResponseObject interface {
+	VisitImportStudiesResponse(w http.ResponseWriter) error
+}
+
+type ImportStudies200JSONResponse ImportReport
+
+func (response ImportStudies200JSONResponse) VisitImportStudiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportStudiesdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ImportStudiesdefaultApplicationProblemPlusJSONResponse) VisitImportStudiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FindImportedRequestObject struct {
+	Body *FindImportedJSONRequestBody
+}
+
+type FindImportedResponseObject interface {
+	VisitFindImportedResponse(w http.ResponseWriter) error
+}
+
+type FindImported200JSONResponse struct {
+	Studies []Study `json:"studies"`
+}
+
+func (response FindImported200JSONResponse) VisitFindImportedResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FindImporteddefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response FindImporteddefaultApplicationProblemPlusJSONResponse) VisitFindImportedResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type VqaRequestObject struct {
 	Body *multipart.Reader
 }
@@ -6859,6 +7206,12 @@ type StrictServerInterface interface {
 	// CreateReport Write a report on a study
 	// (POST /v1/studies/{study_id}/reports)
 	CreateReport(ctx context.Context, request CreateReportRequestObject) (CreateReportResponseObject, error)
+	// ImportStudies Store many studies at once
+	// (POST /v1/studies:import)
+	ImportStudies(ctx context.Context, request ImportStudiesRequestObject) (ImportStudiesResponseObject, error)
+	// FindImported Ask which studies were imported before
+	// (POST /v1/studies:imported)
+	FindImported(ctx context.Context, request FindImportedRequestObject) (FindImportedResponseObject, error)
 	// Vqa Ask a question without storing anything
 	// (POST /v1/vqa)
 	Vqa(ctx context.Context, request VqaRequestObject) (VqaResponseObject, error)
@@ -8070,6 +8423,74 @@ func (sh *strictHandler) CreateReport(w http.ResponseWriter, r *http.Request, st
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(CreateReportResponseObject); ok {
 		if err := validResponse.VisitCreateReportResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ImportStudies operation middleware
+func (sh *strictHandler) ImportStudies(w http.ResponseWriter, r *http.Request, params ImportStudiesParams) {
+	var request ImportStudiesRequestObject
+
+	request.Params = params
+	if strings.HasPrefix(r.Header.Get("Content-Type"), "application/octet-stream") {
+		request.Body = r.Body
+	}
+	if strings.HasPrefix(r.Header.Get("Content-Type"), "multipart/form-data") {
+		if reader, err := r.MultipartReader(); err != nil {
+			sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode multipart body: %w", err))
+			return
+		} else {
+			request.MultipartBody = reader
+		}
+	}
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ImportStudies(ctx, request.(ImportStudiesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ImportStudies")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ImportStudiesResponseObject); ok {
+		if err := validResponse.VisitImportStudiesResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// FindImported operation middleware
+func (sh *strictHandler) FindImported(w http.ResponseWriter, r *http.Request) {
+	var request FindImportedRequestObject
+
+	var body FindImportedJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.FindImported(ctx, request.(FindImportedRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "FindImported")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(FindImportedResponseObject); ok {
+		if err := validResponse.VisitFindImportedResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

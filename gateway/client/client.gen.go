@@ -186,6 +186,27 @@ func (e HealthStatus) Valid() bool {
 	}
 }
 
+// Defines values for ImportItemStatus.
+const (
+	Created ImportItemStatus = "created"
+	Exists  ImportItemStatus = "exists"
+	Refused ImportItemStatus = "refused"
+)
+
+// Valid indicates whether the value is a known member of the ImportItemStatus enum.
+func (e ImportItemStatus) Valid() bool {
+	switch e {
+	case Created:
+		return true
+	case Exists:
+		return true
+	case Refused:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for KnowledgeFactLayer.
 const (
 	Dynamic KnowledgeFactLayer = "dynamic"
@@ -793,6 +814,9 @@ type Candidate struct {
 // CandidateCount How many answers to return, the best one included
 type CandidateCount = int
 
+// ColumnName defines model for ColumnName.
+type ColumnName = string
+
 // Confidence The probability that the model gives its best answer. If the model card of the fusion says that it is calibrated, about as many of the answers of confidence p are right as p says, on data like that of the card; otherwise it is the model's own softmax
 type Confidence = float64
 
@@ -954,6 +978,40 @@ type HealthStatus string
 
 // ID Example: 0198c0de-0000-7000-8000-000000000000
 type ID = string
+
+// ImportItem defines model for ImportItem.
+type ImportItem struct {
+	Files []string `json:"files"`
+
+	// Line Of the table
+	Line    *int             `json:"line,omitempty"`
+	Problem *Problem         `json:"problem,omitempty"`
+	Status  ImportItemStatus `json:"status"`
+
+	// StudyId Example: 0198c0de-0000-7000-8000-000000000000
+	StudyId *ID `json:"study_id,omitempty"`
+
+	// StudyInstanceUid Under which DICOMweb finds the study, if it came without a table
+	StudyInstanceUid *string   `json:"study_instance_uid,omitempty"`
+	Warnings         *[]string `json:"warnings,omitempty"`
+}
+
+// ImportItemStatus defines model for ImportItem.Status.
+type ImportItemStatus string
+
+// ImportReport defines model for ImportReport.
+type ImportReport struct {
+	// Created Studies that were stored
+	Created int `json:"created"`
+
+	// Exists Studies that were stored before
+	Exists  int          `json:"exists"`
+	Items   []ImportItem `json:"items"`
+	Refused int          `json:"refused"`
+
+	// UnusedFiles Files that no row of the table names
+	UnusedFiles int `json:"unused_files"`
+}
 
 // KnowledgeAddedFact defines model for KnowledgeAddedFact.
 type KnowledgeAddedFact struct {
@@ -1171,6 +1229,24 @@ type Limits struct {
 
 	// ImageBytes One image
 	ImageBytes int64 `json:"image_bytes"`
+
+	// ImportBytes The body of an import, and what it holds when it is unpacked
+	ImportBytes int64 `json:"import_bytes"`
+
+	// ImportFiles Files of one import
+	ImportFiles int `json:"import_files"`
+
+	// ImportRows Rows of its table
+	ImportRows int `json:"import_rows"`
+
+	// ImportStudyBytes The files of one study of it
+	ImportStudyBytes int64 `json:"import_study_bytes"`
+
+	// ImportStudyFiles Files of one study of it
+	ImportStudyFiles int `json:"import_study_files"`
+
+	// ImportTableBytes Its table
+	ImportTableBytes int64 `json:"import_table_bytes"`
 
 	// InFlightBytes All bodies that are being read or analysed at once; more is a 429
 	InFlightBytes int64 `json:"in_flight_bytes"`
@@ -1756,8 +1832,11 @@ type Study struct {
 	CreatedAt time.Time  `json:"created_at"`
 
 	// Id Example: 0198c0de-0000-7000-8000-000000000000
-	Id     ID                `json:"id"`
-	Labels map[string]string `json:"labels"`
+	Id ID `json:"id"`
+
+	// ImportSha256 Of all that an imported study was made of, as it came
+	ImportSha256 *string           `json:"import_sha256,omitempty"`
+	Labels       map[string]string `json:"labels"`
 
 	// StudyDate A day of the calendar, as YYYY-MM-DD
 	//
@@ -1991,6 +2070,41 @@ type ListAnswersParams struct {
 	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
 }
 
+// ImportStudiesMultipartBody defines parameters for ImportStudies.
+type ImportStudiesMultipartBody struct {
+	// File Files, each with its name, folders included, as the part's file name
+	File *[]openapi_types.File `json:"file,omitempty"`
+
+	// Table The table
+	Table *openapi_types.File `json:"table,omitempty"`
+}
+
+// ImportStudiesParams defines parameters for ImportStudies.
+type ImportStudiesParams struct {
+	// File The column of the files, if it has another name
+	File *ColumnName `form:"file,omitempty" json:"file,omitempty"`
+
+	// Accession The column of the accession, if it has another name
+	Accession *ColumnName `form:"accession,omitempty" json:"accession,omitempty"`
+
+	// Title The column of the title, if it has another name
+	Title *ColumnName `form:"title,omitempty" json:"title,omitempty"`
+
+	// Note The column of a note that becomes a text of the study, if it has another name
+	Note *ColumnName `form:"note,omitempty" json:"note,omitempty"`
+
+	// StudyDate The column of the date, if it has another name
+	StudyDate *ColumnName `form:"study_date,omitempty" json:"study_date,omitempty"`
+
+	// Label A column that becomes a label; without any, all that are nothing else do
+	Label *[]ColumnName `form:"label,omitempty" json:"label,omitempty"`
+}
+
+// FindImportedJSONBody defines parameters for FindImported.
+type FindImportedJSONBody struct {
+	ImportSha256 []string `json:"import_sha256"`
+}
+
 // VqaMultipartBody defines parameters for Vqa.
 type VqaMultipartBody struct {
 	// Audio A WAV file
@@ -2048,6 +2162,12 @@ type AskStudyJSONRequestBody = QuestionRequest
 
 // CreateReportJSONRequestBody defines body for CreateReport for application/json ContentType.
 type CreateReportJSONRequestBody = ReportRequest
+
+// ImportStudiesMultipartRequestBody defines body for ImportStudies for multipart/form-data ContentType.
+type ImportStudiesMultipartRequestBody ImportStudiesMultipartBody
+
+// FindImportedJSONRequestBody defines body for FindImported for application/json ContentType.
+type FindImportedJSONRequestBody FindImportedJSONBody
 
 // VqaMultipartRequestBody defines body for Vqa for multipart/form-data ContentType.
 type VqaMultipartRequestBody VqaMultipartBody
@@ -2692,6 +2812,37 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /v1/studies/{study_id}/reports (the `CreateReport` operationId).
 	CreateReport(ctx context.Context, studyId StudyID, body CreateReportJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ImportStudiesWithBody Store many studies at once
+	//
+	// Takes an archive, or a form, with files and a table of studies. The table is in CSV and called `metadata.csv`; each of
+	// its rows is a study, whose column `file` names its files, divided by `|`. The columns `accession`, `title`, `note` and
+	// `study_date` are what they are called; every other one is a label. Without a table each file is a study, and files of
+	// DICOM join the study of their UID. A study is stored whole or not at all, and the same study is stored once, however
+	// often it is sent. What is refused is in the answer, each with the reason.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/studies:import (the `ImportStudies` operationId).
+	ImportStudiesWithBody(ctx context.Context, params *ImportStudiesParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// FindImportedWithBody Ask which studies were imported before
+	//
+	// Lets an import that is run again leave out what is there.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/studies:imported (the `FindImported` operationId).
+	FindImportedWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// FindImported Ask which studies were imported before
+	//
+	// Lets an import that is run again leave out what is there.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/studies:imported (the `FindImported` operationId).
+	FindImported(ctx context.Context, body FindImportedJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// VqaWithBody Ask a question without storing anything
 	//
@@ -3572,6 +3723,67 @@ func (c *Client) CreateReportWithBody(ctx context.Context, studyId StudyID, cont
 // Corresponds with POST /v1/studies/{study_id}/reports (the `CreateReport` operationId).
 func (c *Client) CreateReport(ctx context.Context, studyId StudyID, body CreateReportJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewCreateReportRequest(c.Server, studyId, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ImportStudiesWithBody Store many studies at once
+//
+// Takes an archive, or a form, with files and a table of studies. The table is in CSV and called `metadata.csv`; each of
+// its rows is a study, whose column `file` names its files, divided by `|`. The columns `accession`, `title`, `note` and
+// `study_date` are what they are called; every other one is a label. Without a table each file is a study, and files of
+// DICOM join the study of their UID. A study is stored whole or not at all, and the same study is stored once, however
+// often it is sent. What is refused is in the answer, each with the reason.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/studies:import (the `ImportStudies` operationId).
+func (c *Client) ImportStudiesWithBody(ctx context.Context, params *ImportStudiesParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewImportStudiesRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// FindImportedWithBody Ask which studies were imported before
+//
+// Lets an import that is run again leave out what is there.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/studies:imported (the `FindImported` operationId).
+func (c *Client) FindImportedWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewFindImportedRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// FindImported Ask which studies were imported before
+//
+// Lets an import that is run again leave out what is there.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/studies:imported (the `FindImported` operationId).
+func (c *Client) FindImported(ctx context.Context, body FindImportedJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewFindImportedRequest(c.Server, body)
 	if err != nil {
 		return nil, err
 	}
@@ -5570,6 +5782,162 @@ func NewCreateReportRequestWithBody(server string, studyId StudyID, contentType 
 	return req, nil
 }
 
+// NewImportStudiesRequestWithBody constructs an http.Request for the ImportStudies method, with any body, and a specified content type
+func NewImportStudiesRequestWithBody(server string, params *ImportStudiesParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/studies:import")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.File != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "file", *params.File, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Accession != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "accession", *params.Accession, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Title != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "title", *params.Title, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Note != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "note", *params.Note, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.StudyDate != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "study_date", *params.StudyDate, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Label != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "label", *params.Label, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewFindImportedRequest calls the generic FindImported builder with application/json body
+func NewFindImportedRequest(server string, body FindImportedJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewFindImportedRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewFindImportedRequestWithBody constructs an http.Request for the FindImported method, with any body, and a specified content type
+func NewFindImportedRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/studies:imported")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewVqaRequestWithBody constructs an http.Request for the Vqa method, with any body, and a specified content type
 func NewVqaRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
 	var err error
@@ -6091,6 +6459,37 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /v1/studies/{study_id}/reports (the `CreateReport` operationId).
 	CreateReportWithResponse(ctx context.Context, studyId StudyID, body CreateReportJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateReportResponse, error)
+
+	// ImportStudiesWithBodyWithResponse Store many studies at once
+	//
+	// Takes an archive, or a form, with files and a table of studies. The table is in CSV and called `metadata.csv`; each of
+	// its rows is a study, whose column `file` names its files, divided by `|`. The columns `accession`, `title`, `note` and
+	// `study_date` are what they are called; every other one is a label. Without a table each file is a study, and files of
+	// DICOM join the study of their UID. A study is stored whole or not at all, and the same study is stored once, however
+	// often it is sent. What is refused is in the answer, each with the reason.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/studies:import (the `ImportStudies` operationId).
+	ImportStudiesWithBodyWithResponse(ctx context.Context, params *ImportStudiesParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ImportStudiesResponse, error)
+
+	// FindImportedWithBodyWithResponse Ask which studies were imported before
+	//
+	// Lets an import that is run again leave out what is there.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/studies:imported (the `FindImported` operationId).
+	FindImportedWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*FindImportedResponse, error)
+
+	// FindImportedWithResponse Ask which studies were imported before
+	//
+	// Lets an import that is run again leave out what is there.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/studies:imported (the `FindImported` operationId).
+	FindImportedWithResponse(ctx context.Context, body FindImportedJSONRequestBody, reqEditors ...RequestEditorFn) (*FindImportedResponse, error)
 
 	// VqaWithBodyWithResponse Ask a question without storing anything
 	//
@@ -8627,6 +9026,120 @@ func (r CreateReportResponse) ContentType() string {
 	return ""
 }
 
+// ImportStudiesResponseDefaultHeaders the declared response headers of an HTTP default response for ImportStudies
+type ImportStudiesResponseDefaultHeaders struct {
+	RetryAfter *int
+}
+
+type ImportStudiesResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ImportReport
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ImportStudiesResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ImportStudiesResponse) GetJSON200() *ImportReport {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ImportStudiesResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ImportStudiesResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ImportStudiesResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ImportStudiesResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ImportStudiesResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// FindImportedResponseDefaultHeaders the declared response headers of an HTTP default response for FindImported
+type FindImportedResponseDefaultHeaders struct {
+	RetryAfter *int
+}
+
+type FindImportedResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *struct {
+		Studies []Study `json:"studies"`
+	}
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *FindImportedResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r FindImportedResponse) GetJSON200() *struct {
+	Studies []Study `json:"studies"`
+} {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r FindImportedResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r FindImportedResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r FindImportedResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r FindImportedResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r FindImportedResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // VqaResponseDefaultHeaders the declared response headers of an HTTP default response for Vqa
 type VqaResponseDefaultHeaders struct {
 	RetryAfter *int
@@ -9429,6 +9942,55 @@ func (c *ClientWithResponses) CreateReportWithResponse(ctx context.Context, stud
 		return nil, err
 	}
 	return ParseCreateReportResponse(rsp)
+}
+
+// ImportStudiesWithBodyWithResponse Store many studies at once
+//
+// Takes an archive, or a form, with files and a table of studies. The table is in CSV and called `metadata.csv`; each of
+// its rows is a study, whose column `file` names its files, divided by `|`. The columns `accession`, `title`, `note` and
+// `study_date` are what they are called; every other one is a label. Without a table each file is a study, and files of
+// DICOM join the study of their UID. A study is stored whole or not at all, and the same study is stored once, however
+// often it is sent. What is refused is in the answer, each with the reason.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/studies:import (the `ImportStudies` operationId).
+func (c *ClientWithResponses) ImportStudiesWithBodyWithResponse(ctx context.Context, params *ImportStudiesParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ImportStudiesResponse, error) {
+	rsp, err := c.ImportStudiesWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseImportStudiesResponse(rsp)
+}
+
+// FindImportedWithBodyWithResponse Ask which studies were imported before
+//
+// Lets an import that is run again leave out what is there.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/studies:imported (the `FindImported` operationId).
+func (c *ClientWithResponses) FindImportedWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*FindImportedResponse, error) {
+	rsp, err := c.FindImportedWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseFindImportedResponse(rsp)
+}
+
+// FindImportedWithResponse Ask which studies were imported before
+//
+// Lets an import that is run again leave out what is there.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/studies:imported (the `FindImported` operationId).
+func (c *ClientWithResponses) FindImportedWithResponse(ctx context.Context, body FindImportedJSONRequestBody, reqEditors ...RequestEditorFn) (*FindImportedResponse, error) {
+	rsp, err := c.FindImported(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseFindImportedResponse(rsp)
 }
 
 // VqaWithBodyWithResponse Ask a question without storing anything
@@ -11745,6 +12307,100 @@ func ParseCreateReportResponse(rsp *http.Response) (*CreateReportResponse, error
 		response.Headers201 = &headers
 	case true:
 		var headers CreateReportResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseImportStudiesResponse parses an HTTP response from a ImportStudiesWithResponse call
+func ParseImportStudiesResponse(rsp *http.Response) (*ImportStudiesResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ImportStudiesResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ImportReport
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers ImportStudiesResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseFindImportedResponse parses an HTTP response from a FindImportedWithResponse call
+func ParseFindImportedResponse(rsp *http.Response) (*FindImportedResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &FindImportedResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest struct {
+			Studies []Study `json:"studies"`
+		}
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers FindImportedResponseDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {

@@ -24,17 +24,23 @@ type Page struct {
 	Limit int    // how many items at most, 1 or more
 }
 
+// SameImport is the Field of the Conflict of a study that was imported before.
+const SameImport = "import"
+
 // Store keeps studies, answers and reports, each visible to the context's tenant alone: what belongs to another
 // tenant is NotFound. A call stores all that it was given or nothing. When the storage is down a call returns
 // Unavailable.
 type Store interface {
 	// CreateStudy stores a study; contents[i] are the bytes of study.Artefacts[i]. It sets the ids, the
-	// digests, the sizes and the time in study. An accession that the tenant already uses is a Conflict.
+	// digests, the sizes and the time in study. An accession that the tenant already uses is a Conflict, and so is an
+	// ImportSHA256, with the field SameImport.
 	CreateStudy(ctx context.Context, study *Study, contents [][]byte) error
 	// Study returns one study with its artefacts.
 	Study(ctx context.Context, id string) (*Study, error)
 	// Studies returns one page of the studies that filter chooses with their artefacts.
 	Studies(ctx context.Context, filter *StudyFilter, page Page) ([]Study, error)
+	// ImportedStudies returns those of the studies with these ImportSHA256 that are stored, with their artefacts.
+	ImportedStudies(ctx context.Context, keys []string) ([]Study, error)
 	// DeleteStudy removes a study with its artefacts, answers and reports, and the bytes that no other study
 	// of the tenant holds.
 	DeleteStudy(ctx context.Context, id string) error

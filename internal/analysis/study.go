@@ -11,6 +11,15 @@ type Artefact struct {
 	SHA256    string // lower-case hex, of the stored bytes
 }
 
+// The bounds of what is said of a study.
+const (
+	MaxTitle      = 200 // characters, as all of these
+	MaxAccession  = 64
+	MaxLabels     = 32
+	MaxLabelName  = 64
+	MaxLabelValue = 200
+)
+
 // Study is what belongs to one examination: artefacts in the order in which they came.
 type Study struct {
 	ID        string
@@ -19,6 +28,8 @@ type Study struct {
 	Labels    map[string]string
 	// Date is when the examination was, as DateLayout writes it; "" if unknown.
 	Date string
+	// ImportSHA256 is of everything that an imported study was made of, unique within a tenant; "" for others.
+	ImportSHA256 string
 	// InstanceUID is the Study Instance UID of a study that came by DICOMweb, as it is stored; "" for others.
 	InstanceUID string
 	Artefacts   []Artefact

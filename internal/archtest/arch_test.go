@@ -137,7 +137,7 @@ func sorted(packages map[string]*pkg) []string {
 // gatewaySide builds and tests without cgo and libtorch.
 var gatewaySide = []string{".", "gateway", "migrations", "cmd/gateway", "cmd/fetch", "internal/analysis", "internal/pipeline", "internal/wire",
 	"internal/cache", "internal/postgres", "internal/knowledge", "internal/blob", "internal/serve", "internal/weights", "internal/childproc", "internal/batch", "internal/media", "internal/dicom",
-	"internal/chexpert", "internal/narrative", "internal/textmetric", "internal/reportdoc", "internal/reportpage", "internal/reportpdf", "internal/reportsr", "internal/fhir", "internal/jobs"}
+	"internal/chexpert", "internal/narrative", "internal/textmetric", "internal/reportdoc", "internal/reportpage", "internal/reportpdf", "internal/reportsr", "internal/fhir", "internal/jobs", "internal/importer"}
 
 // services are the four programs that hold a model.
 var services = []string{"services/text-encoder", "services/vision-encoder", "services/audio-encoder", "services/fusion"}

@@ -102,3 +102,15 @@ func (s *Store) Reader(tenant, digest string) (io.ReadCloser, error) {
 	}
 	return file, nil
 }
+
+// Scratch returns an empty file that nobody else sees and that is gone when it is closed, even by a crash.
+func (s *Store) Scratch() (*os.File, error) {
+	file, err := os.CreateTemp(s.temporary(), "scratch-*")
+	if err != nil {
+		return nil, fmt.Errorf("make a scratch file: %w", err)
+	}
+	if err := os.Remove(file.Name()); err != nil {
+		return nil, errors.Join(fmt.Errorf("make a scratch file: %w", err), file.Close())
+	}
+	return file, nil
+}

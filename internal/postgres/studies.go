@@ -62,9 +62,12 @@ func (s *Store) createStudy(ctx context.Context, tenant string, study *analysis.
 		if labels == nil {
 			labels = map[string]string{}
 		}
-		err := tx.QueryRow(ctx, `INSERT INTO studies (tenant_id, id, title, accession, labels, study_date)
-			VALUES ($1, $2, $3, NULLIF($4, ''), $5, NULLIF($6, '')::date) RETURNING created_at`,
-			tenant, study.ID, study.Title, study.Accession, labels, study.Date).Scan(&study.CreatedAt)
+		err := tx.QueryRow(ctx, `INSERT INTO studies (tenant_id, id, title, accession, labels, study_date, import_sha256)
+			VALUES ($1, $2, $3, NULLIF($4, ''), $5, NULLIF($6, '')::date, NULLIF($7, '')) RETURNING created_at`,
+			tenant, study.ID, study.Title, study.Accession, labels, study.Date, study.ImportSHA256).Scan(&study.CreatedAt)
+		if violates(err, uniqueViolation, "studies_import") {
+			return &analysis.Error{Code: analysis.Conflict, Field: analysis.SameImport, Message: "the study was imported before"}
+		}
 		if violates(err, uniqueViolation, "studies_accession") {
 			return &analysis.Error{Code: analysis.Conflict, Field: "metadata.accession", Message: "another study has this accession", Value: study.Accession}
 		}
@@ -107,15 +110,32 @@ func (s *Store) Studies(ctx context.Context, filter *analysis.StudyFilter, page 
 	if page.After != "" {
 		q.and("s.id < %s::uuid", q.arg(page.After))
 	}
-	rows, err := s.pool.Query(ctx, fmt.Sprintf(`SELECT s.id, s.title, coalesce(s.accession, ''), s.labels, coalesce(s.study_date::text, ''), s.created_at,
+	return s.readStudies(ctx, tenant, q, page.Limit)
+}
+
+// ImportedStudies implements analysis.Store.
+func (s *Store) ImportedStudies(ctx context.Context, keys []string) ([]analysis.Study, error) {
+	tenant, err := tenantOf(ctx)
+	if err != nil {
+		return nil, err
+	}
+	q := &search{}
+	q.and("s.tenant_id = %s", q.arg(tenant))
+	q.and("s.import_sha256 = ANY(%s)", q.arg(keys))
+	return s.readStudies(ctx, tenant, q, len(keys))
+}
+
+// readStudies returns the studies s that q chooses, the newest first, with their artefacts.
+func (s *Store) readStudies(ctx context.Context, tenant string, q *search, limit int) ([]analysis.Study, error) {
+	rows, err := s.pool.Query(ctx, fmt.Sprintf(`SELECT s.id, s.title, coalesce(s.accession, ''), s.labels, coalesce(s.study_date::text, ''), coalesce(s.import_sha256, ''), s.created_at,
 		coalesce((SELECT d.uid FROM dicom_studies d WHERE d.tenant_id = s.tenant_id AND d.study_id = s.id), '')
-		FROM studies s WHERE %s ORDER BY s.id DESC LIMIT %s`, strings.Join(q.where, " AND "), q.arg(page.Limit)), q.args...)
+		FROM studies s WHERE %s ORDER BY s.id DESC LIMIT %s`, strings.Join(q.where, " AND "), q.arg(limit)), q.args...)
 	if err != nil {
 		return nil, failure("read studies", err)
 	}
 	studies, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (study analysis.Study, err error) {
 		study.Artefacts = []analysis.Artefact{}
-		err = row.Scan(&study.ID, &study.Title, &study.Accession, &study.Labels, &study.Date, &study.CreatedAt, &study.InstanceUID)
+		err = row.Scan(&study.ID, &study.Title, &study.Accession, &study.Labels, &study.Date, &study.ImportSHA256, &study.CreatedAt, &study.InstanceUID)
 		return study, err
 	})
 	if err != nil {
