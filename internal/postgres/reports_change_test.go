@@ -9,11 +9,9 @@ import (
 	"testing"
 
 	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/pressly/goose/v3"
 
 	"consilium/internal/analysis"
 	"consilium/internal/postgres"
-	"consilium/migrations"
 )
 
 // stored returns a study with a report on it.
@@ -183,7 +181,7 @@ func TestReportsFromBeforeVersionsAreServed(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	provider, err := goose.NewProvider(goose.DialectPostgres, db, migrations.Files, goose.WithDisableGlobalRegistry(true))
+	provider, err := postgres.Migrator(db, f.url)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,11 +6,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/pressly/goose/v3"
-
 	"consilium/internal/analysis"
 	"consilium/internal/postgres"
-	"consilium/migrations"
 )
 
 // TestAnswersFromBeforeReviewAreServed stores answers as the schema before migration 3 had them.
@@ -22,7 +19,7 @@ func TestAnswersFromBeforeReviewAreServed(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	provider, err := goose.NewProvider(goose.DialectPostgres, db, migrations.Files, goose.WithDisableGlobalRegistry(true))
+	provider, err := postgres.Migrator(db, f.url)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,4 @@
+package postgres
+
+// Migrator lets tests take the schema back.
+var Migrator = migrator
