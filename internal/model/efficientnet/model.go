@@ -57,14 +57,14 @@ type Model struct {
 // New builds the network from the PyTorch state dict's parameters. The model does not use params afterwards. A
 // parameter that is missing or has another shape ends the computation with an error that names it.
 func New(a *tensor.Arena, params *tensor.Params) *Model {
-	fold := func(p *tensor.Params, name, norm string, c conv) conv { return newConv(a, p, name, norm, c) }
-	m := &Model{stem: fold(params, "_conv_stem", "_bn0", conv{in: 3, out: stemDim, kernel: 3, stride: 2, groups: 1})}
+	read := func(p *tensor.Params, name, norm string, c conv) conv { return newConv(a, p, name, norm, c) }
+	m := &Model{stem: read(params, "_conv_stem", "_bn0", conv{in: 3, out: stemDim, kernel: 3, stride: 2, groups: 1})}
 	blocks := newBlocks(0, len(shapes), func(i int) maker {
 		p := params.Sub("_blocks").Sub(strconv.Itoa(i))
-		return func(name string, c conv) conv { return fold(p, "_"+name+"_conv", norms[name], c) }
+		return func(name string, c conv) conv { return read(p, "_"+name+"_conv", norms[name], c) }
 	})
 	m.trunk = blocks[:trunkBlocks]
-	m.top = &Top{blocks: blocks[trunkBlocks:], head: fold(params, "_conv_head", "_bn1", headShape)}
+	m.top = &Top{blocks: blocks[trunkBlocks:], head: read(params, "_conv_head", "_bn1", headShape)}
 	return m
 }
 
@@ -195,15 +195,23 @@ type conv struct {
 // shape is that of the weight.
 func (c conv) shape() []int64 { return []int64{c.out, c.in / c.groups, c.kernel, c.kernel} }
 
-// newConv reads a convolution of c's shape and its normalisation and folds them:
-// gamma (w x - mean) / sqrt(variance + eps) + beta = (w gamma / sqrt(variance + eps)) x + (beta - mean gamma / sqrt(variance + eps)).
+// newConv reads a convolution of c's shape and its normalisation and folds them.
 func newConv(a *tensor.Arena, p *tensor.Params, name, norm string, c conv) conv {
 	w := a.Float32s(p.Sub(name).Get(a, "weight", nil, c.shape()...))
 	n := p.Sub(norm)
 	gamma, beta := a.Float32s(n.Get(a, "weight", nil, c.out)), a.Float32s(n.Get(a, "bias", nil, c.out))
 	mean, variance := a.Float32s(n.Get(a, "running_mean", nil, c.out)), a.Float32s(n.Get(a, "running_var", nil, c.out))
-	bias := make([]float32, c.out)
-	per := len(w) / int(c.out)
+	bias := fold(w, gamma, beta, mean, variance)
+	c.weight = a.Keep(a.ChannelsLast(a.FromFloat32(w, c.shape()...)))
+	c.bias = a.Keep(a.FromFloat32(bias, c.out))
+	return c
+}
+
+// fold scales the weights w and returns the bias so that the normalisation is part of them:
+// gamma (w x - mean) / sqrt(variance + eps) + beta = (w gamma / sqrt(variance + eps)) x + (beta - mean gamma / sqrt(variance + eps)).
+func fold(w, gamma, beta, mean, variance []float32) (bias []float32) {
+	bias = make([]float32, len(gamma))
+	per := len(w) / len(gamma)
 	for o := range bias {
 		scale := float64(gamma[o]) / math.Sqrt(float64(variance[o])+eps)
 		for i := o * per; i < (o+1)*per; i++ {
@@ -211,15 +219,13 @@ func newConv(a *tensor.Arena, p *tensor.Params, name, norm string, c conv) conv 
 		}
 		bias[o] = float32(float64(beta[o]) - float64(mean[o])*scale)
 	}
-	c.weight = a.Keep(a.ChannelsLast(a.FromFloat32(w, c.shape()...)))
-	c.bias = a.Keep(a.FromFloat32(bias, c.out))
-	return c
+	return bias
 }
 
 // forward convolves x (B, in, H, W) with TensorFlow's "same" padding: the output has ceil(H / stride) rows, and where
 // the padding is odd the greater half lies below and to the right.
 func (c conv) forward(a *tensor.Arena, x tensor.T) tensor.T {
-	before, after := samePadding(a.Size(x, 2), c.kernel, c.stride) // the pictures are square all the way
+	before, after := samePadding(a.Size(x, 2), c.kernel, c.stride) // the pictures are square, or their sides multiples of the stride
 	if before != after {
 		x, before = a.Pad(x, 0, before, after, before, after), 0
 	}
