@@ -32,6 +32,7 @@ type segmentSettings struct {
 	Side   int     `recipe:"side"`   // pixels of a film, each way
 	Batch  int     `recipe:"batch"`  // films
 	Empty  int     `recipe:"empty"`  // of them, films on which there is nothing to find
+	Equal  bool    `recipe:"equal"`  // classes count the same in the loss, however few films show them
 	Mirror bool    `recipe:"mirror"` // show every second film mirrored
 	Bend   float64 `recipe:"bend"`   // how far films are turned, moved, stretched and bent: 1 is far
 }
@@ -60,6 +61,7 @@ type segmentTask struct {
 	films    []segmentExample // with masks
 	empty    []segmentExample // with nothing on them
 	val      []segmentExample
+	healthy  []segmentExample // with nothing on them, not trained on
 	judge    func(t *segmentTask, a *tensor.Arena, out io.Writer) float64
 	about    map[string]string // metadata besides the config
 	order    []int             // of the current epoch
@@ -254,7 +256,9 @@ func (b *segmentBatch) add(e segmentExample) {
 }
 
 // Loss is the binary cross entropy plus, where there is something to find, 1 - the soft Dice overlap (Milletari et al.
-// 2016, https://arxiv.org/abs/1606.04797): the mean over all classes that were drawn on the films.
+// 2016, https://arxiv.org/abs/1606.04797): the mean over all classes that were drawn on the films. If classes are equal
+// it is the mean over the classes of what is the mean over films within each, with half of the overlap: a class that few
+// films show is not lost among many films that show nothing, and what is found there counts for more.
 func (t *segmentTask) Loss(a *tensor.Arena, b segmentBatch) (loss tensor.T, note string) {
 	side, classes := t.config.Side, int64(len(t.config.Classes))
 	n := int64(len(b.images)) / (side * side)
@@ -267,13 +271,22 @@ func (t *segmentTask) Loss(a *tensor.Arena, b segmentBatch) (loss tensor.T, note
 	size := a.Add(a.Sum(p, false, 2, 3), a.Sum(target, false, 2, 3))
 	overlap := a.Div(a.AddScalar(a.MulScalar(both, 2), pixel), a.AddScalar(size, pixel))
 	entropy := a.Mean(a.BinaryCrossEntropy(logits, target), false, 2, 3)
-	each := a.Add(entropy, a.Mul(a.AddScalar(a.Neg(overlap), 1), present))
+	miss := a.AddScalar(a.Neg(overlap), 1)
+	if t.settings.Equal {
+		return a.Add(classMean(a, entropy, known), a.MulScalar(classMean(a, miss, present), 0.5)), ""
+	}
+	each := a.Add(entropy, a.Mul(miss, present))
 	return a.Div(a.Sum(a.Mul(each, known), false), a.AddScalar(a.Sum(known, false), 1e-6)), ""
+}
+
+// classMean is the mean over classes of each class's mean of v (B, C) over the films that count, of counts (B, C).
+func classMean(a *tensor.Arena, v, counts tensor.T) tensor.T {
+	return a.Mean(a.Div(a.Sum(a.Mul(v, counts), false, 0), a.AddScalar(a.Sum(counts, false, 0), 1e-6)), false)
 }
 
 // Validate prints how the films that were left out are segmented.
 func (t *segmentTask) Validate(a *tensor.Arena, out io.Writer) float64 {
-	if len(t.val) == 0 {
+	if len(t.val)+len(t.healthy) == 0 {
 		fmt.Fprintln(out, "validation: no film is left out")
 		return 0
 	}
@@ -282,10 +295,15 @@ func (t *segmentTask) Validate(a *tensor.Arena, out io.Writer) float64 {
 
 // logits returns what the net finds on a film, (C, S, S).
 func (t *segmentTask) logits(a *tensor.Arena, image []float32) [][]float32 {
+	return t.logitsOf(a, t.model, image)
+}
+
+// logitsOf returns what a net of the same side finds on a film, (C, S, S).
+func (t *segmentTask) logitsOf(a *tensor.Arena, model *unet.Model, image []float32) [][]float32 {
 	mark := a.Mark()
 	defer a.Release(mark)
 	side := t.config.Side
-	values := a.Float32s(unet.Logits(a, a.FromFloat32(image, 1, 1, side, side), t.model)[0])
+	values := a.Float32s(unet.Logits(a, a.FromFloat32(image, 1, 1, side, side), model)[0])
 	var planes [][]float32
 	for plane := range slices.Chunk(values, int(side*side)) {
 		planes = append(planes, plane)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"consilium/internal/dataset"
@@ -37,8 +38,8 @@ func trainLesions(ctx context.Context, r *Recipe, env Env) error {
 	return trainSegmentation(ctx, r, env, lesionClasses, func(t *segmentTask, films []dataset.Film) error {
 		var digests []string
 		for _, f := range films {
-			drawn, empty := f.Lesion != "", f.Lesion == "" && f.Split == "train" && f.Has(noFinding)
-			if f.Split != "train" && f.Split != "val" || !drawn && !empty {
+			drawn := f.Lesion != ""
+			if f.Split != "train" && f.Split != "val" || !drawn && !f.Has(noFinding) {
 				continue
 			}
 			e, err := lesionExample(f, t.settings.Side)
@@ -47,8 +48,10 @@ func trainLesions(ctx context.Context, r *Recipe, env Env) error {
 			}
 			held := t.settings.Fold == 0 && f.Split == "val" && t.settings.Validation == "held"
 			switch fold := dataset.Fold(films, f); {
-			case !drawn:
+			case !drawn && f.Split == "train":
 				t.empty = append(t.empty, e)
+			case !drawn:
+				t.healthy = append(t.healthy, e)
 			case held || fold == t.settings.Fold:
 				digest, err := fileDigest(f.Path)
 				if err != nil {
@@ -94,8 +97,8 @@ func fileDigest(path string) (string, error) {
 	return hex.EncodeToString(sum[:]), nil
 }
 
-// judgeLesions prints the overlap of each class on the films of the fold that show it, at their size, and returns the
-// mean of the first.
+// judgeLesions prints the overlap of each class on the films of the fold that show it, at their size, and how much is
+// marked on films without a finding. It returns the mean overlap of the first class.
 func judgeLesions(t *segmentTask, a *tensor.Arena, out io.Writer) float64 {
 	side := t.settings.Side
 	overlaps := make([][]float64, len(lesionClasses))
@@ -114,5 +117,34 @@ func judgeLesions(t *segmentTask, a *tensor.Arena, out io.Writer) float64 {
 	for i, name := range lesionClasses {
 		fmt.Fprintf(out, "validation: Dice of %s %s\n", name, spread(overlaps[i]))
 	}
+	if shares := t.healthyShares(a); len(shares) > 0 {
+		slices.Sort(shares)
+		fmt.Fprintf(out, "validation: of the lung with more of it %.1f %% is marked on films without a finding, at most %.1f %% on 19 of 20 (%d films)\n",
+			100*meanOf(shares), 100*shares[len(shares)*19/20], len(shares))
+	}
 	return meanOf(overlaps[0])
+}
+
+// healthyShares returns the part that is marked as a lesion of that lung of each healthy film of which it is more. Films
+// on which the encoder's own net finds no two lungs have none.
+func (t *segmentTask) healthyShares(a *tensor.Arena) []float64 {
+	if t.base == nil {
+		return nil
+	}
+	var shares []float64
+	side := t.settings.Side
+	for _, e := range t.healthy {
+		lung := mask.Threshold(t.logitsOf(a, t.base, e.image)[0], side, side, 0, side, side)
+		lesion := mask.Threshold(t.logits(a, e.image)[0], side, side, 0, side, side)
+		parts := mask.Lungs(lung).Components()
+		if len(parts) != 2 {
+			continue
+		}
+		most := 0.0
+		for _, p := range parts {
+			most = max(most, float64(p.And(lesion).Area())/float64(p.Area()))
+		}
+		shares = append(shares, most)
+	}
+	return shares
 }
