@@ -1,12 +1,9 @@
 package gateway
 
 import (
-	"bytes"
 	_ "embed"
-	"encoding/json"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"reflect"
 	"testing"
@@ -43,20 +40,6 @@ func TestDicomwebClient(t *testing.T) {
 	for name, files := range studies {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t, nil)
-			job, err := json.Marshal(map[string]any{"url": f.url + "/dicom-web", "files": files})
-			if err != nil {
-				t.Fatal(err)
-			}
-			python := exec.CommandContext(t.Context(), "python3", "-c", clientScript)
-			python.Env = append(os.Environ(), "PYTHONPATH="+folder)
-			python.Stdin = bytes.NewReader(job)
-			var stderr bytes.Buffer
-			python.Stderr = &stderr
-			out, err := python.Output()
-			if err != nil {
-				t.Fatalf("dicomweb-client: %v\n%s\n%s", err, stderr.String(), f.log)
-			}
-			t.Logf("%s", out)
 			var got struct {
 				Stored, Studies, StudyInstances, Series, Instances, Metadata, Files, Streamed, Missing, OwnRows int
 				Again, Pixels, Array                                                                            bool
@@ -64,15 +47,13 @@ func TestDicomwebClient(t *testing.T) {
 				Rendered                                                                                        map[string][]int
 				Names, Removed                                                                                  []string
 			}
-			if err := json.Unmarshal(out, &got); err != nil {
-				t.Fatal(err)
-			}
+			conform.Script(t, folder, clientScript, map[string]any{"url": f.url + "/dicom-web", "files": files}, &got)
 			n := len(files)
 			if got.Stored != n || got.Studies != 1 || got.StudyInstances != n || got.Instances != n || got.Metadata != n || got.Files != n || got.Series != (n+1)/2 || got.OwnRows == 0 || got.Missing != 404 {
-				t.Errorf("got %s", out)
+				t.Errorf("got %+v", got)
 			}
 			if !got.Again || !got.Pixels || !got.Array || !reflect.DeepEqual(got.Frames, map[string][]bool{"any": {true}, "named": {true, true}, "streamed": {true}}) {
-				t.Errorf("got %s", out)
+				t.Errorf("got %+v", got)
 			}
 			if !reflect.DeepEqual(got.Rendered, map[string][]int{"jpeg": {0xFF, 0xD8, 0xFF, got.Rendered["jpeg"][3]}, "png": {0x89, 'P', 'N', 'G'}}) {
 				t.Errorf("rendered %v", got.Rendered)

@@ -1,12 +1,9 @@
 package gateway
 
 import (
-	"bytes"
 	_ "embed"
-	"encoding/json"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -50,19 +47,6 @@ func TestOthersReadReports(t *testing.T) {
 	save("hostile", hostileID, dicomForm)
 	save("note", report(t, f, f.create(item{"text", []byte("note")}).Id).Id, fhirForm)
 
-	raw, err := json.Marshal(job)
-	if err != nil {
-		t.Fatal(err)
-	}
-	python := exec.CommandContext(t.Context(), "python3", "-c", readersScript)
-	python.Env = append(os.Environ(), "PYTHONPATH="+folder)
-	python.Stdin = bytes.NewReader(raw)
-	var stderr bytes.Buffer
-	python.Stderr = &stderr
-	out, err := python.Output()
-	if err != nil {
-		t.Fatalf("%v\n%s", err, stderr.String())
-	}
 	var got map[string]struct {
 		Kinds                                                                map[string]int
 		Class, Content, Template, Verification, Preliminary, Study, Instance string
@@ -70,9 +54,7 @@ func TestOthersReadReports(t *testing.T) {
 		Dangling, Evidence, Predecessors, Findings, Texts                    []string
 		Numbers                                                              map[string]float64
 	}
-	if err := json.Unmarshal(out, &got); err != nil {
-		t.Fatal(err)
-	}
+	conform.Script(t, folder, readersScript, job, &got)
 	for name, status := range map[string]string{"film.fhir": "preliminary", "signed.fhir": "final", "hostile.fhir": "amended", "note.fhir": "preliminary"} {
 		if g := got[name]; g.Status != status || len(g.Dangling) > 0 || g.Kinds["DiagnosticReport"] != 1 || g.Kinds["Provenance"] == 0 || g.Kinds["Device"] == 0 {
 			t.Errorf("%s: %+v", name, g)

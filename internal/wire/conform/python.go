@@ -1,6 +1,8 @@
 package conform
 
 import (
+	"bytes"
+	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -64,4 +66,26 @@ func Python(t *testing.T, name, version, requirements string) string {
 		}
 	}
 	return folder
+}
+
+// Script runs a program in Python with the packages of folder: it reads job as JSON from its standard input and writes answer
+// as JSON to its standard output.
+func Script(t *testing.T, folder, program string, job, answer any) {
+	t.Helper()
+	raw, err := json.Marshal(job)
+	if err != nil {
+		t.Fatal(err)
+	}
+	python := exec.CommandContext(t.Context(), "python3", "-c", program)
+	python.Env = append(os.Environ(), "PYTHONPATH="+folder)
+	python.Stdin = bytes.NewReader(raw)
+	var stderr bytes.Buffer
+	python.Stderr = &stderr
+	out, err := python.Output()
+	if err != nil {
+		t.Fatalf("%s: %v\n%s", filepath.Base(folder), err, stderr.String())
+	}
+	if err := json.Unmarshal(out, answer); err != nil {
+		t.Fatalf("%s: read what it wrote: %v\n%s", filepath.Base(folder), err, out)
+	}
 }

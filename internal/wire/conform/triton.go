@@ -1,12 +1,8 @@
 package conform
 
 import (
-	"bytes"
 	_ "embed"
-	"encoding/json"
 	"net/url"
-	"os"
-	"os/exec"
 	"reflect"
 	"strings"
 	"testing"
@@ -66,23 +62,8 @@ func Triton(t *testing.T, baseURL, model string, parameters map[string]any, inpu
 	if err != nil {
 		t.Fatal(err)
 	}
-	job, err := json.Marshal(tritonJob{URL: address.Host, Model: model, Inputs: inputs, Parameters: parameters})
-	if err != nil {
-		t.Fatal(err)
-	}
-	python := exec.CommandContext(t.Context(), "python3", "-c", tritonScript)
-	python.Env = append(os.Environ(), "PYTHONPATH="+folder)
-	python.Stdin = bytes.NewReader(job)
-	var stderr bytes.Buffer
-	python.Stderr = &stderr
-	out, err := python.Output()
-	if err != nil {
-		t.Fatalf("tritonclient %s: %v\n%s", TritonVersion, err, stderr.String())
-	}
 	var answer TritonAnswer
-	if err := json.Unmarshal(out, &answer); err != nil {
-		t.Fatalf("read what tritonclient got: %v\n%s", err, out)
-	}
+	Script(t, folder, tritonScript, tritonJob{URL: address.Host, Model: model, Inputs: inputs, Parameters: parameters}, &answer)
 	want := answer.Answers["binary"]
 	if len(want) == 0 {
 		t.Fatalf("the binary answer is empty")
