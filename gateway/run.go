@@ -121,9 +121,10 @@ func Build(ctx context.Context, config Config, log *slog.Logger, observer *serve
 	radiographs, radiographErr := wire.NewRadiographEncoder(config.VisionEncoderURL, options)
 	audio, audioErr := wire.NewAudioEncoder(config.AudioEncoderURL, options)
 	fusion, fusionErr := wire.NewFuser(config.FusionURL, options)
+	writer, writerErr := wire.NewWriter(config.FusionURL, options)
 	segmenter, segmenterErr := wire.NewSegmenter(config.VisionEncoderURL, options)
 	runner, runnerErr := wire.NewModelRunner(config.VisionEncoderURL, options)
-	if err := errors.Join(textErr, visionErr, radiographErr, audioErr, fusionErr, segmenterErr, runnerErr); err != nil {
+	if err := errors.Join(textErr, visionErr, radiographErr, audioErr, fusionErr, segmenterErr, writerErr, runnerErr); err != nil {
 		return deps, nil, err
 	}
 	deps.Parts = append(deps.Parts,
@@ -133,6 +134,7 @@ func Build(ctx context.Context, config Config, log *slog.Logger, observer *serve
 		Part{Name: "audio-encoder", Role: string(analysis.Audio), Licence: "CC-BY-SA-4.0 (training data)", Ready: audio.Ready, Digest: audio.Digest},
 		Part{Name: "fusion", Role: "fusion", Licence: "CC-BY-SA-4.0 (training data), research only", Required: true, Ready: fusion.Ready, Digest: fusion.Digest},
 		Part{Name: "segmentation", Role: "segmentation", Licence: "CC-BY-NC-SA-4.0 (training data), research only", Ready: segmenter.Ready, Digest: segmenter.Digest},
+		Part{Name: "report-writer", Role: "writer", Licence: "CC-BY-NC-SA-4.0 (training data), research only", Ready: writer.Ready, Digest: writer.Digest},
 	)
 	path := &pipeline.Pipeline{
 		Text:        memory.TextEncoder(text, text.Digest),
@@ -142,6 +144,7 @@ func Build(ctx context.Context, config Config, log *slog.Logger, observer *serve
 		Fusion:      memory.Fuser(fusion, fusion.Digest),
 		// Not remembered: a report is written once, and keeps its masks.
 		Segmenter: segmenter,
+		Writer:    writer,
 		// A stalled encoder leaves half of the request's time for the answer without it.
 		EncoderTime: config.RequestTimeout / 2,
 	}

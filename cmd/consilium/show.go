@@ -97,7 +97,7 @@ func showEvidence(w io.Writer, modalities []client.ModalityWeight, attention *cl
 	for _, note := range notes {
 		fmt.Fprintf(w, "  note: %s %s: %s\n", note.Modality, note.Kind, note.Detail)
 	}
-	for _, role := range []string{"text", "image", "audio", "fusion", "segmentation"} {
+	for _, role := range []string{"text", "image", "audio", "fusion", "segmentation", "writer"} {
 		if digest, ok := models[role]; ok {
 			fmt.Fprintf(w, "  model %-12s %.19s…\n", role, digest)
 		}

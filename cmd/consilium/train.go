@@ -24,6 +24,7 @@ var trained = map[string]string{
 	"audio":       "services/audio-encoder/weights/wavenet.safetensors",
 	"lesions":     "services/vision-encoder/weights/lesions.safetensors",
 	"lungs":       "services/vision-encoder/weights/lungs.safetensors",
+	"report":      "services/fusion/weights/report.safetensors",
 	"radiographs": "services/vision-encoder/weights/radiographs.safetensors",
 	"vqa":         "services/fusion/weights/fusion.safetensors",
 	"vqa-rad":     "services/fusion/weights/vqa-rad.safetensors",

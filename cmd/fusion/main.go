@@ -34,6 +34,6 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		return fusion.New(config)
 	}
 	return wire.Run(ctx, process, open, func(s *fusion.Service, info wire.ModelInfo) http.Handler {
-		return wire.NewFusionServer(s, info)
+		return wire.Beside(wire.NewFusionServer(s, info), wire.NewWriterServer(s.Writer(), info.Of(s.Writer())))
 	})
 }

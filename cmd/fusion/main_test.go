@@ -63,6 +63,25 @@ func TestProgram(t *testing.T) {
 		"too many tokens":      {Task: analysis.Report, Text: features(analysis.Text, 384, 2000, 384)},
 		"swapped":              {Task: analysis.Report, Text: audio},
 	})
+	writer, err := wire.NewWriter(url, wire.ClientOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	effusion := analysis.Statement{Asserts: []analysis.Assertion{{Observation: "Pleural Effusion"}}}
+	opacity := analysis.Statement{Asserts: []analysis.Assertion{{Observation: "Lung Opacity", Present: true}}, Side: analysis.RightSide, GroundGlass: true}
+	findings := []analysis.Finding{{Label: "Effusion", Probability: 0.125, Threshold: 0.5, Modality: analysis.Image}, {Label: "Infiltration", Probability: 0.75, Threshold: 0.5, Present: true, Modality: analysis.Image}}
+	conform.Writer(t, local.Writer(), writer, map[string]*analysis.SentenceRequest{
+		"absent":              {Statement: effusion, Image: image, Findings: findings, Drafts: 4},
+		"present":             {Statement: opacity, Image: image, Findings: findings, Drafts: analysis.MaxDrafts},
+		"no findings":         {Statement: effusion, Image: image, Drafts: 1},
+		"no drafts":           {Statement: effusion, Image: image},
+		"too many drafts":     {Statement: effusion, Image: image, Drafts: analysis.MaxDrafts + 1},
+		"no image":            {Statement: effusion, Drafts: 1},
+		"other grid":          {Statement: effusion, Image: &oblong, Drafts: 1},
+		"nothing to state":    {Image: image, Drafts: 1},
+		"unknown observation": {Statement: analysis.Statement{Asserts: []analysis.Assertion{{Observation: "Joy"}}}, Image: image, Drafts: 1},
+		"unknown side":        {Statement: analysis.Statement{Asserts: effusion.Asserts, Side: "north"}, Image: image, Drafts: 1},
+	})
 }
 
 // TestProgramNamesEveryMistake has one setting of every service wrong and one of the fusion's own.

@@ -401,6 +401,7 @@ const (
 	ModelRoleRadiograph   ModelRole = "radiograph"
 	ModelRoleSegmentation ModelRole = "segmentation"
 	ModelRoleText         ModelRole = "text"
+	ModelRoleWriter       ModelRole = "writer"
 )
 
 // Valid indicates whether the value is a known member of the ModelRole enum.
@@ -419,6 +420,8 @@ func (e ModelRole) Valid() bool {
 	case ModelRoleSegmentation:
 		return true
 	case ModelRoleText:
+		return true
+	case ModelRoleWriter:
 		return true
 	default:
 		return false
@@ -715,7 +718,7 @@ type Answer struct {
 	Id         ID               `json:"id"`
 	Modalities []ModalityWeight `json:"modalities"`
 
-	// Models The digest of each model that took part, by its role (text, image, audio, fusion, segmentation, brought)
+	// Models The digest of each model that took part, by its role (text, image, audio, fusion, segmentation, writer, brought)
 	Models   Models `json:"models"`
 	Notes    []Note `json:"notes"`
 	Question string `json:"question"`
@@ -1469,7 +1472,7 @@ type ModelName = string
 // ModelState `unknown` while the part that holds the models does not answer
 type ModelState string
 
-// Models The digest of each model that took part, by its role (text, image, audio, fusion, segmentation, brought)
+// Models The digest of each model that took part, by its role (text, image, audio, fusion, segmentation, writer, brought)
 type Models map[string]string
 
 // Note What was done to an input before it was encoded
@@ -1599,7 +1602,7 @@ type Report struct {
 	// Model The model that judged, if a user brought it. The platform has checked that it runs, and not that it is right
 	Model *ReportModel `json:"model,omitempty"`
 
-	// Models The digest of each model that took part, by its role (text, image, audio, fusion, segmentation, brought)
+	// Models The digest of each model that took part, by its role (text, image, audio, fusion, segmentation, writer, brought)
 	Models      Models       `json:"models"`
 	NotAssessed []Omission   `json:"not_assessed"`
 	Notes       []Note       `json:"notes"`
@@ -1804,7 +1807,7 @@ type StatelessAnswer struct {
 	Degraded   Degradations     `json:"degraded"`
 	Modalities []ModalityWeight `json:"modalities"`
 
-	// Models The digest of each model that took part, by its role (text, image, audio, fusion, segmentation, brought)
+	// Models The digest of each model that took part, by its role (text, image, audio, fusion, segmentation, writer, brought)
 	Models   Models `json:"models"`
 	Notes    []Note `json:"notes"`
 	Question string `json:"question"`

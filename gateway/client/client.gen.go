@@ -399,6 +399,7 @@ const (
 	ModelRoleRadiograph   ModelRole = "radiograph"
 	ModelRoleSegmentation ModelRole = "segmentation"
 	ModelRoleText         ModelRole = "text"
+	ModelRoleWriter       ModelRole = "writer"
 )
 
 // Valid indicates whether the value is a known member of the ModelRole enum.
@@ -417,6 +418,8 @@ func (e ModelRole) Valid() bool {
 	case ModelRoleSegmentation:
 		return true
 	case ModelRoleText:
+		return true
+	case ModelRoleWriter:
 		return true
 	default:
 		return false
@@ -713,7 +716,7 @@ type Answer struct {
 	Id         ID               `json:"id"`
 	Modalities []ModalityWeight `json:"modalities"`
 
-	// Models The digest of each model that took part, by its role (text, image, audio, fusion, segmentation, brought)
+	// Models The digest of each model that took part, by its role (text, image, audio, fusion, segmentation, writer, brought)
 	Models   Models `json:"models"`
 	Notes    []Note `json:"notes"`
 	Question string `json:"question"`
@@ -1467,7 +1470,7 @@ type ModelName = string
 // ModelState `unknown` while the part that holds the models does not answer
 type ModelState string
 
-// Models The digest of each model that took part, by its role (text, image, audio, fusion, segmentation, brought)
+// Models The digest of each model that took part, by its role (text, image, audio, fusion, segmentation, writer, brought)
 type Models map[string]string
 
 // Note What was done to an input before it was encoded
@@ -1597,7 +1600,7 @@ type Report struct {
 	// Model The model that judged, if a user brought it. The platform has checked that it runs, and not that it is right
 	Model *ReportModel `json:"model,omitempty"`
 
-	// Models The digest of each model that took part, by its role (text, image, audio, fusion, segmentation, brought)
+	// Models The digest of each model that took part, by its role (text, image, audio, fusion, segmentation, writer, brought)
 	Models      Models       `json:"models"`
 	NotAssessed []Omission   `json:"not_assessed"`
 	Notes       []Note       `json:"notes"`
@@ -1802,7 +1805,7 @@ type StatelessAnswer struct {
 	Degraded   Degradations     `json:"degraded"`
 	Modalities []ModalityWeight `json:"modalities"`
 
-	// Models The digest of each model that took part, by its role (text, image, audio, fusion, segmentation, brought)
+	// Models The digest of each model that took part, by its role (text, image, audio, fusion, segmentation, writer, brought)
 	Models   Models `json:"models"`
 	Notes    []Note `json:"notes"`
 	Question string `json:"question"`

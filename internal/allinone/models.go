@@ -45,7 +45,9 @@ var models = []model{
 		return wire.Run(ctx, p, func(s wire.Settings) (*fusion.Service, error) {
 			config.Device = s.Device
 			return fusion.New(config)
-		}, func(s *fusion.Service, info wire.ModelInfo) http.Handler { return wire.NewFusionServer(s, info) })
+		}, func(s *fusion.Service, info wire.ModelInfo) http.Handler {
+			return wire.Beside(wire.NewFusionServer(s, info), wire.NewWriterServer(s.Writer(), info.Of(s.Writer())))
+		})
 	}},
 }
 

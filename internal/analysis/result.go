@@ -91,7 +91,9 @@ type Result struct {
 	Degraded []Degradation `json:"degraded,omitempty"`
 	// Segmentation is what was seen where on the image of a report; nil without an image or a Segmenter, and from a Fuser.
 	Segmentation *Segmentation `json:"segmentation,omitempty"`
-	// Models maps the name of each model that took part (text, image, audio, fusion, segmentation) to its digest.
+	// Wordings are the words that a SentenceWriter found for sentences of a report; none from a Fuser.
+	Wordings []Wording `json:"wordings,omitempty"`
+	// Models maps the name of each model that took part (text, image, audio, fusion, segmentation, writer) to its digest.
 	Models map[string]string `json:"models"`
 	// Brought is the model that judged if a user brought it; nil if the platform's own did.
 	Brought *BroughtModel `json:"brought,omitempty"`

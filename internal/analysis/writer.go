@@ -48,3 +48,10 @@ type Drafts struct {
 type SentenceWriter interface {
 	WriteSentence(ctx context.Context, request *SentenceRequest) (*Drafts, error)
 }
+
+// Wording is one sentence that was written for a statement.
+type Wording struct {
+	Section   string    `json:"section"`
+	Statement Statement `json:"statement"`
+	Text      string    `json:"text"`
+}

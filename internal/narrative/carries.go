@@ -31,18 +31,16 @@ func (f *Facts) Carries(s analysis.Statement, sentence string) error {
 			return fmt.Errorf("%s is %s in it, want %s", a.Observation, labels[a.Observation], want)
 		}
 	}
-	present := false
 	for o, class := range labels {
 		if class == chexpert.Uncertain || !f.allows(o, class) {
 			return fmt.Errorf("that %s is %s is nothing that was judged", o, class)
 		}
-		present = present || class == chexpert.Positive
 	}
-	return f.claims(s, Words(sentence), present)
+	return claims(s, Words(sentence))
 }
 
-// claims checks the words of a sentence that states that something is present, or that nothing is.
-func (f *Facts) claims(s analysis.Statement, words []string, present bool) error {
+// claims checks the words of a sentence.
+func claims(s analysis.Statement, words []string) error {
 	if len(words) > maxWords {
 		return fmt.Errorf("it has %d words and marks, at most %d are taken", len(words), maxWords)
 	}
@@ -55,13 +53,7 @@ func (f *Facts) claims(s analysis.Statement, words []string, present bool) error
 			}
 			pairs[pair] = true
 		}
-		where, side := sides[w]
-		switch {
-		case neutral[w], observed[w], w == ",", w == "-", w == "." && i == len(words)-1:
-		case side && s.Side != "" && (where == s.Side || where == "one" && s.Side != analysis.BothSides):
-		case side && where == analysis.BothSides && !present: // nothing on either side
-		case (w == "ground" || w == "glass") && s.GroundGlass:
-		default:
+		if !Allows(s, w) || w == "." && i < len(words)-1 {
 			return fmt.Errorf("the word %q claims what was not judged", w)
 		}
 	}

@@ -128,3 +128,41 @@ func TestContradicts(t *testing.T) {
 		}
 	}
 }
+
+func TestShorten(t *testing.T) {
+	for sentence, want := range map[string]string{
+		"Bilateral patchy areas of peripheral consolidation":                         "bilateral areas of consolidation",
+		"Patchy peripheral opacities are seen at the lung fields mid to lower zones": "opacities are seen",
+		"A small right pleural effusion is also seen":                                "a right pleural effusion is also seen",
+		"No pleural effusion.":                                 "no pleural effusion",
+		"There is hazy, predominantly perihilar opacification": "",
+		"The dense consolidation at admission shows aeration":  "",
+		"Possible pneumonia":                                   "",
+		"Fever":                                                "",
+	} {
+		if got, ok := Shorten(sentence); got != want && ok || ok != (want != "") {
+			t.Errorf("%q became %q, %v, want %q", sentence, got, ok, want)
+		}
+	}
+}
+
+func TestExamples(t *testing.T) {
+	var texts []string
+	for _, e := range Examples("There is no pleural effusion.") {
+		texts = append(texts, e.Text)
+		if len(e.Statement.Asserts) != 1 || e.Statement.Asserts[0].Present {
+			t.Errorf("%+v", e)
+		}
+	}
+	want := []string{"there is no pleural effusion", "there is no pleural thickening", "there is no pulmonary edema", "there is no consolidation",
+		"there is no pneumonia", "there is no atelectasis", "there is no lung opacity", "there is no cardiomegaly"}
+	if !slices.Equal(texts, want) {
+		t.Errorf("%q, want %q", texts, want)
+	}
+	if got := Examples("Right-sided airspace consolidation"); len(got) != 1 || got[0].Statement.Side != analysis.RightSide {
+		t.Errorf("%+v", got)
+	}
+	if got := Examples("Fever"); got != nil {
+		t.Errorf("%+v", got)
+	}
+}

@@ -6,7 +6,7 @@ import "strings"
 var neutral = set(`a an the this that these there is are was were be been has have no not without or and of on in at with within
 	any evidence sign signs seen noted identified visible visualized demonstrated demonstrates shown shows show present presence
 	absent found finding findings appear appears apparent evident observed detected free from for
-	lung lungs field fields pulmonary pleural space spaces chest thorax thoracic image film radiograph x ray frontal heart
+	lung lungs field fields pulmonary pleural space spaces chest thorax thoracic image film radiograph frontal heart
 	cardiac size sized silhouette shadow contour contours border normal limits enlarged enlargement clear definite
 	convincing obvious otherwise also as well its it parenchyma parenchymal changes change area areas region regions
 	consistent compatible appearance involving affecting`)

@@ -118,7 +118,7 @@ func Measure(s *analysis.Segmentation) error {
 	if ratio, why := heartRatio(s, cells[analysis.Heart], right.Or(left)); why == "" {
 		add(analysis.CardiothoracicRatio, "of the chest's width", ratio, analysis.Heart, analysis.RightLung, analysis.LeftLung)
 	} else {
-		s.Unmeasured = append(s.Unmeasured, "The analysis.CardiothoracicRatio ratio is not available: "+why+".")
+		s.Unmeasured = append(s.Unmeasured, "The cardiothoracic ratio is not available: "+why+".")
 	}
 	lesion := cells[analysis.Lesion]
 	add(analysis.LesionShareRightLung, "of the right lung", share(lesion, right), analysis.Lesion, analysis.RightLung)

@@ -201,7 +201,7 @@ func TestTheHeartMayBeMissing(t *testing.T) {
 			}
 		}
 		n := Write(&analysis.Result{Segmentation: test.s, Models: map[string]string{}}, nil)
-		if len(test.s.Measurements) != 6 || !strings.Contains(reasons(n), "The analysis.CardiothoracicRatio ratio is not available: "+test.want) && !strings.Contains(reasons(n), test.want) {
+		if len(test.s.Measurements) != 6 || !strings.Contains(reasons(n), "The cardiothoracic ratio is not available: "+test.want) && !strings.Contains(reasons(n), test.want) {
 			t.Errorf("%s: %v, %s", name, test.s.Measurements, reasons(n))
 		}
 	}

@@ -12,7 +12,7 @@ import (
 	"consilium/internal/analysis"
 )
 
-// Pipeline analyses with four parts and measures with a fifth. It is safe for concurrent use; nobody copies it after the
+// Pipeline analyses with four parts, measures with a fifth and writes with a sixth. It is safe for concurrent use; nobody copies it after the
 // first use.
 type Pipeline struct {
 	Text   analysis.TextEncoder
@@ -23,6 +23,8 @@ type Pipeline struct {
 	Fusion      analysis.Fuser
 	// Segmenter measures the image of a report; nil measures nothing.
 	Segmenter analysis.Segmenter
+	// Writer writes the sentences of a report on an image; nil leaves them plain.
+	Writer analysis.SentenceWriter
 	// EncoderTime bounds the encoding of one modality in an analysis, 0 for no bound: what a stalled encoder leaves
 	// of the request's time is for the answer without it.
 	EncoderTime time.Duration
@@ -67,6 +69,11 @@ func (p *Pipeline) Analyze(ctx context.Context, request *analysis.Request) (*ana
 	result.Degraded = lost.list()
 	if segmentation != nil {
 		if err := (<-segmentation).join(result, request.Whole); err != nil {
+			return nil, err
+		}
+	}
+	if request.Task == analysis.Report {
+		if err := p.word(ctx, fuse.Image, result, request.Whole); err != nil {
 			return nil, err
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"consilium/internal/analysis"
+	"consilium/internal/narrative"
 )
 
 // Disclaimer stands on every report.
@@ -17,33 +18,27 @@ const Preliminary = "preliminary"
 
 // Write returns the report on what the fusion found and what was measured. Each sentence states the findings or the
 // measurements that it carries as evidence and nothing else, so it cannot contradict them. A label is called present or not only by its own
-// threshold.
+// threshold. Where the result has words for a sentence, those are taken that may stand for what it states; else it is a plain
+// one.
 func Write(result *analysis.Result, present map[analysis.Modality]bool) analysis.Narrative {
-	findings := slices.Clone(result.Findings)
-	slices.SortStableFunc(findings, func(a, b analysis.Finding) int { // what is present first, then by falling probability
-		switch {
-		case a.Present != b.Present && a.Present, a.Present == b.Present && a.Probability > b.Probability:
-			return -1
-		case a.Present != b.Present || a.Probability < b.Probability:
-			return 1
-		}
-		return 0
-	})
-	detail := analysis.Section{Name: "findings", Sentences: []analysis.Sentence{}}
-	for _, f := range findings {
-		detail.Sentences = append(detail.Sentences, analysis.Sentence{Text: describe(f), Evidence: []analysis.Finding{f}})
-	}
-	for i := range findings { // the summary need not repeat where each was seen
-		findings[i].Activation = nil
-	}
-	sections := []analysis.Section{detail}
+	sections := []analysis.Section{{Name: findingsSection, Sentences: []analysis.Sentence{}}}
 	if s := result.Segmentation; s != nil && len(s.Measurements) > 0 {
-		sections = append(sections, measured(s))
+		sections = append(sections, analysis.Section{Name: measurementsSection, Sentences: []analysis.Sentence{}})
+	}
+	sections = append(sections, analysis.Section{Name: impressionSection, Sentences: []analysis.Sentence{}})
+	facts := narrative.FactsOf(result.Findings, result.Segmentation)
+	for _, p := range plan(result) {
+		sentence, ok := p.written(facts, result.Wordings)
+		if !ok {
+			continue
+		}
+		i := slices.IndexFunc(sections, func(s analysis.Section) bool { return s.Name == p.section })
+		sections[i].Sentences = append(sections[i].Sentences, sentence)
 	}
 	return analysis.Narrative{
 		Status:      Preliminary,
 		Disclaimer:  Disclaimer,
-		Sections:    append(sections, impression(findings)),
+		Sections:    sections,
 		NotAssessed: append(omissions(result, present), unmeasurable(result.Segmentation)...),
 	}
 }
@@ -67,26 +62,26 @@ func apart(a, b float64) (string, string) {
 	}
 }
 
-// impression sums up the findings, in one sentence; without findings there is nothing to sum
-// up.
-func impression(findings []analysis.Finding) analysis.Section {
-	section := analysis.Section{Name: "impression", Sentences: []analysis.Sentence{}}
+// impression sums up the findings, in one sentence; without findings there is nothing to sum up.
+func impression(facts *narrative.Facts, findings []analysis.Finding) []planned {
 	if len(findings) == 0 {
-		return section
+		return nil
 	}
 	var present []analysis.Finding
-	var labels []string
+	var labels, observations []string
 	for _, f := range findings {
 		if f.Present {
-			present, labels = append(present, f), append(labels, f.Label)
+			present, labels, observations = append(present, f), append(labels, f.Label), append(observations, observation(f))
 		}
 	}
-	sentence := analysis.Sentence{Text: "None of the assessed findings reaches its threshold.", Evidence: findings}
-	if len(present) > 0 {
-		sentence = analysis.Sentence{Text: "Present: " + list(labels) + ".", Evidence: present}
+	if len(present) == 0 {
+		return []planned{{section: impressionSection, plain: analysis.Sentence{Text: "None of the assessed findings reaches its threshold.", Evidence: findings}}}
 	}
-	section.Sentences = append(section.Sentences, sentence)
-	return section
+	p := planned{section: impressionSection, plain: analysis.Sentence{Text: "Present: " + list(labels) + ".", Evidence: present}}
+	if !slices.Contains(observations, "") {
+		p.state(facts, observations...)
+	}
+	return []planned{p}
 }
 
 // omissions says which modalities are absent, could not be encoded, or are present without a label that is judged

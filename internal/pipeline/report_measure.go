@@ -7,8 +7,7 @@ import (
 )
 
 // measured states what was measured, each number with its measurement as the evidence.
-func measured(s *analysis.Segmentation) analysis.Section {
-	section := analysis.Section{Name: "measurements", Sentences: []analysis.Sentence{}}
+func measured(s *analysis.Segmentation) (sentences []planned) {
 	found := map[string]analysis.Measurement{}
 	for _, m := range s.Measurements {
 		found[m.Name] = m
@@ -29,13 +28,13 @@ func measured(s *analysis.Segmentation) analysis.Section {
 			}
 		}
 		sentence.Text = fmt.Sprintf(format, numbers...)
-		section.Sentences = append(section.Sentences, sentence)
+		sentences = append(sentences, planned{section: measurementsSection, plain: sentence})
 	}
 	state("The right lung covers %s of the picture, the left lung %s.", analysis.RightLungArea, analysis.LeftLungArea)
 	state("Cardiothoracic ratio: %s, the heart's width over the chest's; a film taken from the front (AP) or lying down shows the heart wider than it is.", analysis.CardiothoracicRatio)
 	state("Opacities cover %s of the right lung and %s of the left lung.", analysis.LesionShareRightLung, analysis.LesionShareLeftLung)
 	state("Of both lungs %s show ground glass and %s consolidation.", analysis.GroundGlassShare, analysis.ConsolidationShare)
-	return section
+	return sentences
 }
 
 // percent writes a share with one decimal.

@@ -119,6 +119,15 @@ func halfToFloat(h uint16) float32 {
 	return math.Float32frombits(sign | uint32(exponent+112)<<23 | fraction<<13)
 }
 
+// Widen returns half-precision numbers, as Halfs copies them out, in single precision.
+func Widen(bits []uint16) []float32 {
+	out := make([]float32, len(bits))
+	for i, b := range bits {
+		out[i] = halfToFloat(b)
+	}
+	return out
+}
+
 // HalfTensor is one tensor to be written as float16 bit patterns.
 type HalfTensor struct {
 	Shape []int64

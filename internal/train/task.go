@@ -53,6 +53,7 @@ var tasks = map[string]func(ctx context.Context, r *Recipe, env Env) error{
 	"audio":       trainAudio,
 	"lesions":     trainLesions,
 	"lungs":       trainLungs,
+	"report":      trainReport,
 	"radiographs": trainRadiographs,
 	"vqa":         trainVQA,
 	"vqa-rad":     trainVQARAD,

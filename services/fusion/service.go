@@ -31,6 +31,7 @@ type Service struct {
 	model  *net.Model
 	config net.Config
 	digest string
+	writer *Writer
 }
 
 var _ analysis.Fuser = (*Service)(nil)
@@ -62,6 +63,10 @@ func New(cfg Config) (*Service, error) {
 	if err != nil {
 		s.engine.Close()
 		return nil, fmt.Errorf("load the fusion's weights: %w", err)
+	}
+	if s.writer, err = newWriter(s.engine); err != nil {
+		s.engine.Close()
+		return nil, err
 	}
 	return s, nil
 }
