@@ -71,6 +71,9 @@ func TestStudyToReportToDeletion(t *testing.T) {
 		}
 	}
 	for _, sentence := range report.Sections[0].Sentences {
+		if len(sentence.Evidence) == 0 { // it rests on a measurement
+			continue
+		}
 		f := sentence.Evidence[0]
 		if (f.Activation != nil) != (f.Modality == client.ModalityImage) {
 			t.Errorf("%s is judged from %s and has the activation %v", f.Label, f.Modality, f.Activation)

@@ -23,9 +23,9 @@ type planned struct {
 	plain analysis.Sentence
 	// statement is what words may be found for; nil keeps the plain sentence.
 	statement *analysis.Statement
-	// measured and numbers stand behind words that were found: what they rest on besides the plain sentence's evidence.
-	measured []analysis.Measurement
-	numbers  string
+	// masks are what words may rest on besides the plain sentence's evidence; numbers stand behind the words.
+	masks   *analysis.Segmentation
+	numbers string
 }
 
 // state lets words be found for some observations that were judged.
@@ -46,7 +46,13 @@ func (p *planned) written(facts *narrative.Facts, wordings []analysis.Wording) (
 		if p.numbers != "" {
 			sentence.Text = w.Text[:len(w.Text)-1] + " (" + p.numbers + ")."
 		}
-		sentence.Measurements = append(slices.Clone(sentence.Measurements), p.measured...)
+		said, _, _ := narrative.StatementOf(w.Text)
+		if said.Side != "" && p.statement.Side != "" {
+			sentence.Measurements = append(sentence.Measurements, measurements(p.masks, analysis.LesionShareRightLung, analysis.LesionShareLeftLung)...)
+		}
+		if said.GroundGlass {
+			sentence.Measurements = append(sentence.Measurements, measurements(p.masks, analysis.GroundGlassShare)...)
+		}
 		return sentence, true
 	}
 	return sentence, sentence.Text != ""
@@ -76,21 +82,15 @@ func plan(result *analysis.Result) []planned {
 	facts := narrative.FactsOf(findings, result.Segmentation)
 	var sentences []planned
 	for _, f := range findings {
-		p := planned{section: findingsSection, plain: analysis.Sentence{Text: describe(f), Evidence: []analysis.Finding{f}}}
+		p := planned{section: findingsSection, plain: analysis.Sentence{Text: describe(f), Evidence: []analysis.Finding{f}}, masks: result.Segmentation}
 		if o := observation(f); o != "" {
 			p.state(facts, o)
-			if p.statement.Side != "" {
-				p.measured = measurements(result.Segmentation, analysis.LesionShareRightLung, analysis.LesionShareLeftLung)
-			}
-			if p.statement.GroundGlass {
-				p.measured = append(p.measured, measurements(result.Segmentation, analysis.GroundGlassShare)...)
-			}
 		}
 		sentences = append(sentences, p)
 	}
 	if _, judged := facts.Judged(chexpert.Cardiomegaly); judged && !slices.ContainsFunc(findings, func(f analysis.Finding) bool { return observation(f) == chexpert.Cardiomegaly }) {
 		ratio := measurements(result.Segmentation, analysis.CardiothoracicRatio)
-		p := planned{section: findingsSection, plain: analysis.Sentence{Evidence: []analysis.Finding{}}, measured: ratio, numbers: fmt.Sprintf("cardiothoracic ratio %.2f", ratio[0].Value)}
+		p := planned{section: findingsSection, plain: analysis.Sentence{Evidence: []analysis.Finding{}, Measurements: ratio}, numbers: fmt.Sprintf("cardiothoracic ratio %.2f", ratio[0].Value)}
 		p.state(facts, chexpert.Cardiomegaly)
 		sentences = append(sentences, p)
 	}
@@ -100,7 +100,7 @@ func plan(result *analysis.Result) []planned {
 	for i := range findings { // the summary need not repeat where each was seen
 		findings[i].Activation = nil
 	}
-	return append(sentences, impression(facts, findings)...)
+	return append(sentences, impression(facts, findings, result.Segmentation)...)
 }
 
 // measurements returns those with the given names.

@@ -63,7 +63,7 @@ func apart(a, b float64) (string, string) {
 }
 
 // impression sums up the findings, in one sentence; without findings there is nothing to sum up.
-func impression(facts *narrative.Facts, findings []analysis.Finding) []planned {
+func impression(facts *narrative.Facts, findings []analysis.Finding, masks *analysis.Segmentation) []planned {
 	if len(findings) == 0 {
 		return nil
 	}
@@ -77,7 +77,7 @@ func impression(facts *narrative.Facts, findings []analysis.Finding) []planned {
 	if len(present) == 0 {
 		return []planned{{section: impressionSection, plain: analysis.Sentence{Text: "None of the assessed findings reaches its threshold.", Evidence: findings}}}
 	}
-	p := planned{section: impressionSection, plain: analysis.Sentence{Text: "Present: " + list(labels) + ".", Evidence: present}}
+	p := planned{section: impressionSection, plain: analysis.Sentence{Text: "Present: " + list(labels) + ".", Evidence: present}, masks: masks}
 	if !slices.Contains(observations, "") {
 		p.state(facts, observations...)
 	}
