@@ -19,6 +19,7 @@ import (
 
 	"consilium/internal/analysis"
 	"consilium/internal/importer"
+	"consilium/internal/jobs"
 )
 
 // check refuses what openapi.yaml does not allow, before the operation sees it: parameters, the kind and size
@@ -200,6 +201,8 @@ func (s *server) bodyLimit(mediaType, operation string) int64 {
 		return s.Limits.DICOMUploadBytes
 	case operation == "createEmbeddings":
 		return s.Limits.EmbeddingsBytes
+	case operation == "createJob":
+		return jobs.MaxBodyBytes
 	}
 	return s.Limits.JSONBytes
 }

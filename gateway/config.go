@@ -26,6 +26,11 @@ type Config struct {
 	FusionURL        string `env:"FUSION_URL,required"`
 	// RequestTimeout bounds one request from its header to its answer.
 	RequestTimeout time.Duration `env:"REQUEST_TIMEOUT" envDefault:"60s"`
+	// Workers is how many items of jobs this process works on at once; 0 leaves them to others.
+	Workers int `env:"WORKERS" envDefault:"4"`
+	// JobItemTimeout bounds the work on one item of a job. Another worker takes an item over when the one that had it died
+	// and this is past.
+	JobItemTimeout time.Duration `env:"JOB_ITEM_TIMEOUT" envDefault:"60s"`
 	// ReviewBelow is the confidence below which an answer needs review if the request says nothing else.
 	ReviewBelow float64 `env:"REVIEW_BELOW" envDefault:"0.7"`
 	// FindingBands are the probabilities above which a finding is in the band high, and in that for follow-up.
@@ -51,6 +56,9 @@ func (s *Switch) UnmarshalText(text []byte) error {
 	*s = word == "on"
 	return nil
 }
+
+// maxWorkers bounds the workers of one process, each of which holds the content of a study.
+const maxWorkers = 256
 
 // defaultListen is where a gateway listens if no setting says otherwise.
 const defaultListen = "127.0.0.1:8080"
@@ -94,6 +102,12 @@ func (c *Config) Validate() error {
 	}
 	if c.RequestTimeout <= 0 || c.RequestTimeout >= c.WriteTimeout { // else the connection closes before the problem is written
 		wrong("REQUEST_TIMEOUT", fmt.Sprintf("more than 0s and less than %sWRITE_TIMEOUT (%s)", serve.Prefix, c.WriteTimeout))
+	}
+	if c.Workers < 0 || c.Workers > maxWorkers {
+		wrong("WORKERS", fmt.Sprintf("0 to %d, found %d", maxWorkers, c.Workers))
+	}
+	if c.JobItemTimeout < time.Second {
+		wrong("JOB_ITEM_TIMEOUT", fmt.Sprintf("at least 1s, found %s", c.JobItemTimeout))
 	}
 	if !(c.ReviewBelow >= 0 && c.ReviewBelow <= 1) { // NaN is neither
 		wrong("REVIEW_BELOW", fmt.Sprintf("0 to 1, found %v", c.ReviewBelow))

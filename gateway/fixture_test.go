@@ -164,6 +164,9 @@ type fixture struct {
 	// transport sends what do sends.
 	transport http.RoundTripper
 	deps      Deps
+	// store is the deps' stores, on the database at that address.
+	store    *postgres.Store
+	database string
 }
 
 // logBuffer is a log that the server writes while the test reads.
@@ -192,7 +195,8 @@ func newFixture(t *testing.T, change func(*Deps)) *fixture {
 	if err != nil {
 		t.Fatal(err)
 	}
-	store, err := postgres.Open(context.Background(), pgtest.New(t), blobs)
+	f.database = pgtest.New(t)
+	store, err := postgres.Open(context.Background(), f.database, blobs)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -202,7 +206,7 @@ func newFixture(t *testing.T, change func(*Deps)) *fixture {
 		t.Fatal(err)
 	}
 	path := &pipeline.Pipeline{Text: f.models, Vision: f.models, Radiographs: f.models, Audio: f.models, Fusion: f.models}
-	deps := Deps{Store: store, Reports: store, Instances: store, Scratch: blobs.Scratch, Knowledge: graph, DICOMSecret: bytes.Repeat([]byte{7}, 32), CursorSecret: bytes.Repeat([]byte{8}, 32), Analyzer: path, Embedder: path, Judge: &pipeline.Judge{Text: f.models, Models: store, Runner: f.brought}, Limits: DefaultLimits, ReviewBelow: 0.5, Bands: analysis.DefaultBands, Log: serve.NewLogger(f.log, serve.Config{LogFormat: "json"}, "gateway")}
+	deps := Deps{Store: store, Reports: store, Instances: store, Jobs: store, Scratch: blobs.Scratch, Knowledge: graph, DICOMSecret: bytes.Repeat([]byte{7}, 32), CursorSecret: bytes.Repeat([]byte{8}, 32), Analyzer: path, Embedder: path, Judge: &pipeline.Judge{Text: f.models, Models: store, Runner: f.brought}, Limits: DefaultLimits, ReviewBelow: 0.5, Bands: analysis.DefaultBands, Log: serve.NewLogger(f.log, serve.Config{LogFormat: "json"}, "gateway")}
 	for _, role := range []string{"text", "image", "audio", "fusion"} {
 		failing := func() error { f.models.mu.Lock(); defer f.models.mu.Unlock(); return f.models.fail[role] }
 		deps.Parts = append(deps.Parts, Part{Name: role + "-part", Role: role, Required: true,
@@ -217,7 +221,7 @@ func newFixture(t *testing.T, change func(*Deps)) *fixture {
 	if change != nil {
 		change(&deps)
 	}
-	f.deps = deps
+	f.deps, f.store = deps, store
 	handler, err := New(deps)
 	if err != nil {
 		t.Fatal(err)

@@ -152,12 +152,7 @@ func (s *server) report(ctx context.Context, work *analysis.Request, model *stri
 		s.Bands.Mark(result.Findings)
 		return result, pipeline.Write(result, present), nil
 	}
-	name, number, _ := strings.Cut(*model, "@")
-	version := 0
-	if number != "" {
-		version, _ = strconv.Atoi(number) // the description allows digits only
-	}
-	found, err := s.Judge.Models.Model(ctx, name, version)
+	found, err := s.version(ctx, *model)
 	if err != nil {
 		return nil, analysis.Narrative{}, err
 	}
@@ -167,6 +162,16 @@ func (s *server) report(ctx context.Context, work *analysis.Request, model *stri
 	}
 	s.Bands.Mark(result.Findings)
 	return result, pipeline.WriteBrought(result, &found.Card, present), nil
+}
+
+// version finds the model that a user brought as name or name@version.
+func (s *server) version(ctx context.Context, model string) (*analysis.ModelVersion, error) {
+	name, number, _ := strings.Cut(model, "@")
+	version := 0
+	if number != "" {
+		version, _ = strconv.Atoi(number) // the description allows digits only
+	}
+	return s.Judge.Models.Model(ctx, name, version)
 }
 
 func reportModelOf(b *analysis.BroughtModel) *api.ReportModel {

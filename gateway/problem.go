@@ -50,6 +50,9 @@ var statusOf = map[analysis.Code]int{
 	analysis.Internal:         http.StatusInternalServerError,
 }
 
+// problemType begins the type of every problem.
+const problemType = "urn:consilium:problem:"
+
 // retrySeconds is how long to wait before calling again if nobody knows better.
 const retrySeconds = 2
 
@@ -85,7 +88,7 @@ func problemOf(ctx context.Context, err error) (problem api.Problem, retryAfter 
 		status = statusClientGone
 	}
 	problem = api.Problem{
-		Type: "urn:consilium:problem:" + name, Title: titleOf(status), Status: status, Detail: e.Message,
+		Type: problemType + name, Title: titleOf(status), Status: status, Detail: e.Message,
 		Field: optional(e.Field), Limit: optional(e.Limit), Value: optional(e.Value), TraceId: traceID(ctx),
 	}
 	if status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable {

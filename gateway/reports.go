@@ -22,7 +22,7 @@ import (
 	"consilium/internal/reportsr"
 )
 
-// reportForm is one form in which a report can be had.
+// reportForm is one form in which a report, or what came of a job, can be had.
 type reportForm struct {
 	mediaType string
 	tag       string // tells the ETags of the forms apart
@@ -41,8 +41,8 @@ var reportForms = []reportForm{jsonForm, pageForm, pdfForm, fhirForm, dicomForm}
 
 // reports serves the routes of one report.
 func (s *server) reports(r chi.Router, op *api.ServerInterfaceWrapper) {
-	r.Get("/v1/reports/{report_id}", s.negotiated(op.GetReport))
-	r.Get("/v1/reports/{report_id}/versions/{version}", s.negotiated(op.GetReportVersion))
+	r.Get("/v1/reports/{report_id}", s.negotiated(op.GetReport, reportForms))
+	r.Get("/v1/reports/{report_id}/versions/{version}", s.negotiated(op.GetReportVersion, reportForms))
 	r.Get("/v1/reports/{report_id}/history", op.GetReportHistory)
 	r.Post("/v1/reports/{report_id}/sign", op.SignReport)
 	r.Post("/v1/reports/{report_id}/amend", op.AmendReport)
@@ -51,11 +51,11 @@ func (s *server) reports(r chi.Router, op *api.ServerInterfaceWrapper) {
 
 type formKey struct{}
 
-// negotiated has the operation know the form that the request wants.
-func (s *server) negotiated(next http.HandlerFunc) http.HandlerFunc {
+// negotiated has the operation know which of the forms the request wants.
+func (s *server) negotiated(next http.HandlerFunc, forms []reportForm) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Vary", "Accept")
-		form, err := chooseForm(r.Header.Values("Accept"))
+		form, err := chooseForm(r.Header.Values("Accept"), forms)
 		if err != nil {
 			s.fail(w, r, err)
 			return
@@ -66,11 +66,11 @@ func (s *server) negotiated(next http.HandlerFunc) http.HandlerFunc {
 
 // chooseForm returns the form that Accept headers want most, by RFC 9110 section 12.5.1: of a form the most specific range
 // counts, then the greatest quality, then the order of the forms.
-func chooseForm(headers []string) (reportForm, error) {
+func chooseForm(headers []string, forms []reportForm) (reportForm, error) {
 	if len(headers) == 0 {
-		return reportForms[0], nil
+		return forms[0], nil
 	}
-	quality, precision := make([]float64, len(reportForms)), make([]int, len(reportForms))
+	quality, precision := make([]float64, len(forms)), make([]int, len(forms))
 	for _, header := range headers {
 		for _, field := range splitQuoted(header) {
 			name, parameters, err := mime.ParseMediaType(field)
@@ -83,7 +83,7 @@ func chooseForm(headers []string) (reportForm, error) {
 					continue
 				}
 			}
-			for i, form := range reportForms {
+			for i, form := range forms {
 				kind, _, _ := strings.Cut(form.mediaType, "/")
 				at := 0
 				switch name {
@@ -101,19 +101,19 @@ func chooseForm(headers []string) (reportForm, error) {
 		}
 	}
 	best := -1
-	for i := range reportForms {
+	for i := range forms {
 		if quality[i] > 0 && (best < 0 || quality[i] > quality[best]) {
 			best = i
 		}
 	}
 	if best < 0 {
 		var names []string
-		for _, form := range reportForms {
+		for _, form := range forms {
 			names = append(names, form.mediaType)
 		}
 		return reportForm{}, notAcceptable(names...)
 	}
-	return reportForms[best], nil
+	return forms[best], nil
 }
 
 // etag names a form of a report after the last thing that was done with it.

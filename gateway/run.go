@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"log/slog"
@@ -22,8 +23,9 @@ import (
 // Run is the body of the program: it reads the settings, migrates the database, and serves until ctx ends. The
 // address goes to stdout as one line, http://host:port, when connections are accepted; the log goes to stderr.
 func Run(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) error {
-	if len(args) > 0 {
-		return fmt.Errorf("want no arguments, found %q: the settings are environment variables", args)
+	getenv, err := withFlags(args, getenv, stderr)
+	if err != nil {
+		return err
 	}
 	config, err := LoadConfig(getenv)
 	if err != nil {
@@ -44,6 +46,25 @@ func Run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		fmt.Fprintf(stdout, "http://%s\n", address)
 	})
 	return errors.Join(err, observer.Close())
+}
+
+// withFlags returns the settings with those that arguments give in their place.
+func withFlags(args []string, getenv func(string) string, stderr io.Writer) (func(string) string, error) {
+	flags := flag.NewFlagSet("gateway", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	workers := flags.String("workers", "", "in place of "+serve.Prefix+"WORKERS: how many items of jobs to work on at once, 0 for none")
+	if err := flags.Parse(args); err != nil {
+		return nil, fmt.Errorf("read the arguments: %w", err)
+	}
+	if flags.NArg() > 0 {
+		return nil, fmt.Errorf("want no arguments but flags, found %q: the settings are environment variables", flags.Args())
+	}
+	return func(name string) string {
+		if name == serve.Prefix+"WORKERS" && *workers != "" {
+			return *workers
+		}
+		return getenv(name)
+	}, nil
 }
 
 // Build connects a gateway to the servers that config names and brings the database up to date. The models may
@@ -78,7 +99,7 @@ func Build(ctx context.Context, config Config, log *slog.Logger, observer *serve
 	if err := store.ReclaimAbandoned(ctx); err != nil {
 		return deps, nil, err
 	}
-	deps.Store, deps.Reports, deps.Instances, deps.Scratch = store, store, store, blobs.Scratch
+	deps.Store, deps.Reports, deps.Instances, deps.Jobs, deps.Scratch = store, store, store, store, blobs.Scratch
 	if config.DICOMDeidentify {
 		if deps.DICOMSecret, err = store.Secret(ctx, "dicom_uid"); err != nil {
 			return deps, nil, err
@@ -150,5 +171,18 @@ func Build(ctx context.Context, config Config, log *slog.Logger, observer *serve
 	}
 	deps.Analyzer, deps.Embedder = path, path
 	deps.Judge = &pipeline.Judge{Text: path.Text, Models: store, Runner: runner}
+	if config.Workers > 0 {
+		workers, err := store.StartWorkers(ctx, config.PostgresURL, postgres.WorkerOptions{
+			Count: config.Workers, ItemTime: config.JobItemTimeout, DrainTime: config.DrainTimeout, Perform: NewPerform(deps), Log: log,
+		})
+		if err != nil {
+			return deps, nil, err
+		}
+		closers = append(closers, func() {
+			if err := workers.Close(); err != nil {
+				log.Warn("stop the workers", "error", err.Error())
+			}
+		})
+	}
 	return deps, closeAll, nil
 }

@@ -20,6 +20,7 @@ import (
 	"consilium"
 	"consilium/gateway/api"
 	"consilium/internal/analysis"
+	"consilium/internal/jobs"
 	"consilium/internal/knowledge"
 	"consilium/internal/media"
 	"consilium/internal/pipeline"
@@ -45,6 +46,7 @@ type Deps struct {
 	Judge *pipeline.Judge
 	// Knowledge is the knowledge graph.
 	Knowledge *knowledge.Graph
+	Jobs      jobs.Store
 	// Parts are what readiness and the list of models are made of.
 	Parts  []Part
 	Limits Limits
@@ -85,6 +87,7 @@ type server struct {
 	// modelUploads holds a token for each model that is being brought.
 	modelUploads chan struct{}
 	imports      chan struct{}       // holds a token for each import
+	jobStreams   chan struct{}       // a token for each stream of events
 	drawing      *semaphore.Weighted // memory of pictures that are decoded to be drawn on
 	docs         *page
 }
@@ -108,7 +111,8 @@ func New(deps Deps) (http.Handler, error) {
 		return nil, fmt.Errorf("render openapi.yaml: %w", err)
 	}
 	s := &server{Deps: deps, spec: spec, routes: chi.NewRouter(), inFlight: semaphore.NewWeighted(deps.Limits.InFlightBytes),
-		drawing: semaphore.NewWeighted(media.MaxImageMemory), docs: docs, modelUploads: make(chan struct{}, maxModelUploads), imports: make(chan struct{}, maxImports)}
+		drawing: semaphore.NewWeighted(media.MaxImageMemory), docs: docs, modelUploads: make(chan struct{}, maxModelUploads), imports: make(chan struct{}, maxImports),
+		jobStreams: make(chan struct{}, maxJobStreams)}
 
 	r := s.routes
 	r.Use(s.Observer.Wrap, s.prepare, middleware.GetHead)
@@ -138,6 +142,16 @@ func New(deps Deps) (http.Handler, error) {
 	r.Get("/v1/reports/{report_id}/findings/{label}/activation.png", op.GetFindingActivation)
 	r.Post("/v1/vqa", op.Vqa)
 	r.Post("/v1/embeddings", op.CreateEmbeddings)
+	r.Post("/v1/jobs", op.CreateJob)
+	r.Get("/v1/jobs", op.ListJobs)
+	r.Get("/v1/jobs/{job_id}", op.GetJob)
+	r.Get("/v1/jobs/{job_id}/items", op.ListJobItems)
+	r.Get("/v1/jobs/{job_id}/results", s.negotiated(op.GetJobResults, resultForms))
+	r.Get("/v1/jobs/{job_id}/events", op.StreamJobEvents)
+	r.Post("/v1/jobs/{job_id}/pause", op.PauseJob)
+	r.Post("/v1/jobs/{job_id}/resume", op.ResumeJob)
+	r.Post("/v1/jobs/{job_id}/cancel", op.CancelJob)
+	r.Post("/v1/jobs/{job_id}/retry", op.RetryJob)
 	s.dicomWeb(r)
 	r.Get("/v1/models", op.ListModels)
 	r.Post("/v1/models", op.CreateModel)

@@ -12,6 +12,7 @@ import (
 	"consilium/gateway/api"
 	"consilium/internal/analysis"
 	"consilium/internal/importer"
+	"consilium/internal/jobs"
 	"consilium/internal/knowledge"
 )
 
@@ -111,6 +112,7 @@ func (s *server) GetLimits(context.Context, api.GetLimitsRequestObject) (api.Get
 		ModelLoadSeconds: analysis.MaxModelLoadTime.Seconds(), ModelForwardSeconds: analysis.MaxModelForwardTime.Seconds(),
 		KnowledgeDepth: knowledge.MaxDepth, KnowledgePathDepth: knowledge.MaxPathDepth, KnowledgeTerms: knowledge.MaxTerms,
 		KnowledgeFacts: knowledge.MaxFacts, KnowledgeVersions: knowledge.MaxVersions,
+		JobBytes: jobs.MaxBodyBytes, JobItems: jobs.MaxItems, JobQuestions: jobs.MaxQuestions,
 		ReportVersions: analysis.MaxReportVersions, ReportSentences: maxSentences,
 		ImportBytes: importer.MaxBytes, ImportFiles: importer.MaxFiles, ImportRows: importer.MaxRows, ImportTableBytes: importer.MaxTableBytes,
 		ImportStudyBytes: importer.MaxStudyBytes, ImportStudyFiles: importer.MaxStudyFiles,

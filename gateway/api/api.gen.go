@@ -209,6 +209,102 @@ func (e ImportItemStatus) Valid() bool {
 	}
 }
 
+// Defines values for JobItemState.
+const (
+	ItemCancelled JobItemState = "cancelled"
+	ItemFailed    JobItemState = "failed"
+	ItemQueued    JobItemState = "queued"
+	ItemRunning   JobItemState = "running"
+	ItemSucceeded JobItemState = "succeeded"
+)
+
+// Valid indicates whether the value is a known member of the JobItemState enum.
+func (e JobItemState) Valid() bool {
+	switch e {
+	case ItemCancelled:
+		return true
+	case ItemFailed:
+		return true
+	case ItemQueued:
+		return true
+	case ItemRunning:
+		return true
+	case ItemSucceeded:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for JobOptionsDegraded.
+const (
+	JobDegradedAccept JobOptionsDegraded = "accept"
+	JobDegradedRefuse JobOptionsDegraded = "refuse"
+)
+
+// Valid indicates whether the value is a known member of the JobOptionsDegraded enum.
+func (e JobOptionsDegraded) Valid() bool {
+	switch e {
+	case JobDegradedAccept:
+		return true
+	case JobDegradedRefuse:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for JobState.
+const (
+	JobCancelled JobState = "cancelled"
+	JobCompleted JobState = "completed"
+	JobPaused    JobState = "paused"
+	JobQueued    JobState = "queued"
+	JobRunning   JobState = "running"
+)
+
+// Valid indicates whether the value is a known member of the JobState enum.
+func (e JobState) Valid() bool {
+	switch e {
+	case JobCancelled:
+		return true
+	case JobCompleted:
+		return true
+	case JobPaused:
+		return true
+	case JobQueued:
+		return true
+	case JobRunning:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for JobTask.
+const (
+	JobEmbed     JobTask = "embed"
+	JobEvaluate  JobTask = "evaluate"
+	JobQuestions JobTask = "questions"
+	JobReport    JobTask = "report"
+)
+
+// Valid indicates whether the value is a known member of the JobTask enum.
+func (e JobTask) Valid() bool {
+	switch e {
+	case JobEmbed:
+		return true
+	case JobEvaluate:
+		return true
+	case JobQuestions:
+		return true
+	case JobReport:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for KnowledgeFactLayer.
 const (
 	Dynamic KnowledgeFactLayer = "dynamic"
@@ -1018,6 +1114,247 @@ type ImportReport struct {
 	UnusedFiles int `json:"unused_files"`
 }
 
+// Job Lists of studies that the request named are not repeated; the items name the studies
+type Job struct {
+	Counts     JobCounts `json:"counts"`
+	CreatedAt  time.Time `json:"created_at"`
+	Disclaimer *string   `json:"disclaimer,omitempty"`
+
+	// EtaSeconds Until the job is over, at this rate; missing if that is not known
+	EtaSeconds *float64 `json:"eta_seconds,omitempty"`
+
+	// Evaluation Of the items that have succeeded so far
+	Evaluation *JobEvaluation `json:"evaluation,omitempty"`
+
+	// Filter Chooses the studies that fit everything that is given
+	//
+	// Example: {"labels":{"finding":"Pneumonia"},"modality":"image","study_date":{"from":"2026-01-01"}}
+	Filter     StudyFilter `json:"filter"`
+	FinishedAt *time.Time  `json:"finished_at,omitempty"`
+
+	// Id Example: 0198c0de-0000-7000-8000-000000000000
+	Id ID `json:"id"`
+
+	// ItemsPerSecond Over the last half minute, or over the whole of a job that is over
+	ItemsPerSecond float64 `json:"items_per_second"`
+
+	// Options How the task is done; an option of another task is refused
+	Options JobOptions `json:"options"`
+
+	// Skipped Studies that fit the filter and have nothing to be compared with
+	Skipped int `json:"skipped"`
+
+	// State A job is `completed` when every item has succeeded or failed
+	State JobState `json:"state"`
+
+	// Task - `questions` asks each study each question and stores the answers with the studies.
+	// - `report` writes and stores a report on each study.
+	// - `embed` makes the vector of each artefact.
+	// - `evaluate` compares answers, or findings, with what is known of each study, and stores neither with the study.
+	Task JobTask `json:"task"`
+
+	// TraceId W3C trace id of the request, also in the log
+	TraceId TraceID `json:"trace_id"`
+}
+
+// JobCounts defines model for JobCounts.
+type JobCounts struct {
+	Cancelled int `json:"cancelled"`
+	Failed    int `json:"failed"`
+	Queued    int `json:"queued"`
+	Running   int `json:"running"`
+	Succeeded int `json:"succeeded"`
+	Total     int `json:"total"`
+}
+
+// JobEmbedding defines model for JobEmbedding.
+type JobEmbedding struct {
+	// ArtefactId Example: 0198c0de-0000-7000-8000-000000000000
+	ArtefactId ID `json:"artefact_id"`
+
+	// Embedding Little-endian 32-bit floats in base64, as in /v1/embeddings
+	Embedding []byte   `json:"embedding"`
+	Modality  Modality `json:"modality"`
+	Model     string   `json:"model"`
+}
+
+// JobEvaluation Of the items that have succeeded so far
+type JobEvaluation struct {
+	Accuracy Fraction `json:"accuracy"`
+	Cases    int      `json:"cases"`
+	Correct  int      `json:"correct"`
+
+	// Floor What always giving the most frequent label would reach
+	Floor      Fraction        `json:"floor"`
+	FloorLabel string          `json:"floor_label"`
+	Labels     []JobLabelScore `json:"labels"`
+}
+
+// JobFinding defines model for JobFinding.
+type JobFinding struct {
+	Label       string   `json:"label"`
+	Present     bool     `json:"present"`
+	Probability Fraction `json:"probability"`
+}
+
+// JobItem defines model for JobItem.
+type JobItem struct {
+	Attempts   int        `json:"attempts"`
+	FinishedAt *time.Time `json:"finished_at,omitempty"`
+
+	// Position The first is 1
+	Position int `json:"position"`
+
+	// Problem Why the item failed; the fields are those of a problem
+	Problem  *JobItemProblem `json:"problem,omitempty"`
+	Question *string         `json:"question,omitempty"`
+
+	// Result What came of an item that succeeded; missing if its study was deleted since. Which fields it has depends on the task
+	Result *JobItemResult `json:"result,omitempty"`
+	State  JobItemState   `json:"state"`
+
+	// StudyId Example: 0198c0de-0000-7000-8000-000000000000
+	StudyId ID       `json:"study_id"`
+	Timing  *[]Stage `json:"timing,omitempty"`
+}
+
+// JobItemList defines model for JobItemList.
+type JobItemList struct {
+	Items []JobItem `json:"items"`
+
+	// NextCursor Where the next page begins, to be given back as it is; there is none on the last page
+	NextCursor *PageCursor `json:"next_cursor,omitempty"`
+}
+
+// JobItemProblem Why the item failed; the fields are those of a problem
+type JobItemProblem struct {
+	Detail string  `json:"detail"`
+	Field  *string `json:"field,omitempty"`
+	Limit  *string `json:"limit,omitempty"`
+
+	// TraceId W3C trace id of the request, also in the log
+	TraceId *TraceID `json:"trace_id,omitempty"`
+	Type    string   `json:"type"`
+	Value   *string  `json:"value,omitempty"`
+}
+
+// JobItemResult What came of an item that succeeded; missing if its study was deleted since. Which fields it has depends on the task
+type JobItemResult struct {
+	// Answer The most probable answer, also where it needs review
+	Answer *string `json:"answer,omitempty"`
+
+	// AnswerId Example: 0198c0de-0000-7000-8000-000000000000
+	AnswerId   *ID       `json:"answer_id,omitempty"`
+	Confidence *Fraction `json:"confidence,omitempty"`
+	Correct    *bool     `json:"correct,omitempty"`
+
+	// Degraded Modalities that the result lacks since their encoder was down
+	Degraded   *[]Modality     `json:"degraded,omitempty"`
+	Embeddings *[]JobEmbedding `json:"embeddings,omitempty"`
+	Expected   *string         `json:"expected,omitempty"`
+	Findings   *[]JobFinding   `json:"findings,omitempty"`
+
+	// ReportId Example: 0198c0de-0000-7000-8000-000000000000
+	ReportId *ID `json:"report_id,omitempty"`
+
+	// Status `needs_review` if the confidence is below `review_below`
+	Status *AnswerStatus `json:"status,omitempty"`
+}
+
+// JobItemState defines model for JobItemState.
+type JobItemState string
+
+// JobLabelScore defines model for JobLabelScore.
+type JobLabelScore struct {
+	Accuracy Fraction `json:"accuracy"`
+	Cases    int      `json:"cases"`
+	Correct  int      `json:"correct"`
+	Label    string   `json:"label"`
+}
+
+// JobList defines model for JobList.
+type JobList struct {
+	Jobs []Job `json:"jobs"`
+
+	// NextCursor Where the next page begins, to be given back as it is; there is none on the last page
+	NextCursor *PageCursor `json:"next_cursor,omitempty"`
+}
+
+// JobOptions How the task is done; an option of another task is refused
+type JobOptions struct {
+	// Candidates How many answers to return, the best one included
+	Candidates *CandidateCount `json:"candidates,omitempty"`
+
+	// Degraded Whether to answer from what is left when an encoder is down; else the item is tried again and fails in the end
+	Degraded *JobOptionsDegraded `json:"degraded,omitempty"`
+
+	// Expected Of `evaluate`, what is right for each study by its id, in place of a label
+	Expected *map[string]string `json:"expected,omitempty"`
+
+	// Finding Of `evaluate`, the finding whose presence is compared, in place of a question
+	//
+	// Example: pneumonia
+	Finding *string `json:"finding,omitempty"`
+
+	// Label Of `evaluate`, the name of the studies' label that says what is right; studies without it are skipped. An answer is right if it is one of the label's values, whatever the case
+	//
+	// Example: finding
+	Label *string `json:"label,omitempty"`
+
+	// Modalities Of `embed`, which artefacts; without it all
+	Modalities *[]Modality `json:"modalities,omitempty"`
+
+	// Model Of `report`, and of `evaluate` with a finding, a model that you brought
+	//
+	// Example: lung-nodule@2
+	Model *string `json:"model,omitempty"`
+
+	// Positive The labels that stand for the finding's presence; all others stand for its absence
+	//
+	// Example: ["Pneumonia"]
+	Positive *[]string `json:"positive,omitempty"`
+
+	// Questions Of `questions`; of `evaluate` exactly one
+	Questions *[]QuestionText `json:"questions,omitempty"`
+
+	// ReviewBelow The confidence below which the answer needs review; without it the instance's own threshold holds, 0.7 unless it was set otherwise
+	//
+	// Example: 0.7
+	ReviewBelow *ReviewBelow `json:"review_below,omitempty"`
+
+	// Strict Refuse, instead of reporting, an input that would have to be cut
+	Strict *Strict `json:"strict,omitempty"`
+}
+
+// JobOptionsDegraded Whether to answer from what is left when an encoder is down; else the item is tried again and fails in the end
+type JobOptionsDegraded string
+
+// JobRequest Example: {"filter":{"labels":{"ward":"7"}},"options":{"questions":["What does the image show?"]},"task":"questions"}
+type JobRequest struct {
+	// Filter Chooses the studies that fit everything that is given
+	//
+	// Example: {"labels":{"finding":"Pneumonia"},"modality":"image","study_date":{"from":"2026-01-01"}}
+	Filter *StudyFilter `json:"filter,omitempty"`
+
+	// Options How the task is done; an option of another task is refused
+	Options *JobOptions `json:"options,omitempty"`
+
+	// Task - `questions` asks each study each question and stores the answers with the studies.
+	// - `report` writes and stores a report on each study.
+	// - `embed` makes the vector of each artefact.
+	// - `evaluate` compares answers, or findings, with what is known of each study, and stores neither with the study.
+	Task JobTask `json:"task"`
+}
+
+// JobState A job is `completed` when every item has succeeded or failed
+type JobState string
+
+// JobTask - `questions` asks each study each question and stores the answers with the studies.
+// - `report` writes and stores a report on each study.
+// - `embed` makes the vector of each artefact.
+// - `evaluate` compares answers, or findings, with what is known of each study, and stores neither with the study.
+type JobTask string
+
 // KnowledgeAddedFact defines model for KnowledgeAddedFact.
 type KnowledgeAddedFact struct {
 	Fact KnowledgeFact `json:"fact"`
@@ -1255,6 +1592,15 @@ type Limits struct {
 
 	// InFlightBytes All bodies that are being read or analysed at once; more is a 429
 	InFlightBytes int64 `json:"in_flight_bytes"`
+
+	// JobBytes The body of a request for a job
+	JobBytes int64 `json:"job_bytes"`
+
+	// JobItems Items of one job
+	JobItems int `json:"job_items"`
+
+	// JobQuestions Questions of one job
+	JobQuestions int `json:"job_questions"`
 
 	// JsonBytes A JSON body, except /v1/embeddings
 	JsonBytes int64 `json:"json_bytes"`
@@ -1856,6 +2202,30 @@ type Study struct {
 	Warnings *[]string `json:"warnings,omitempty"`
 }
 
+// StudyFilter Chooses the studies that fit everything that is given
+//
+// Example: {"labels":{"finding":"Pneumonia"},"modality":"image","study_date":{"from":"2026-01-01"}}
+type StudyFilter struct {
+	Ids *[]ID `json:"ids,omitempty"`
+
+	// Labels A value for each name: a label that holds several, divided by |, has each of them
+	Labels   *map[string]string `json:"labels,omitempty"`
+	Modality *Modality          `json:"modality,omitempty"`
+
+	// StudyDate Both days included; a study without a date does not fit
+	StudyDate *struct {
+		// From A day of the calendar, as YYYY-MM-DD
+		//
+		// Example: 2026-03-31
+		From *Day `json:"from,omitempty"`
+
+		// To A day of the calendar, as YYYY-MM-DD
+		//
+		// Example: 2026-03-31
+		To *Day `json:"to,omitempty"`
+	} `json:"study_date,omitempty"`
+}
+
 // StudyList defines model for StudyList.
 type StudyList struct {
 	// NextCursor Where the next page begins, to be given back as it is; there is none on the last page
@@ -1907,6 +2277,9 @@ type IfMatch = string
 // InstanceUID Example: 2.25.193210346543210987654321098765432109876
 type InstanceUID = UID
 
+// JobID Example: 0198c0de-0000-7000-8000-000000000000
+type JobID = ID
+
 // Limit defines model for Limit.
 type Limit = int
 
@@ -1929,6 +2302,39 @@ type StudyUID = UID
 //
 // Example: DOID:552
 type TermID = KnowledgeTermID
+
+// ListJobsParams defines parameters for ListJobs.
+type ListJobsParams struct {
+	// Cursor The `next_cursor` of the page before, of the same list with the same other parameters
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Limit How many items at most
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
+// CreateJobParams defines parameters for CreateJob.
+type CreateJobParams struct {
+	// IdempotencyKey Your own name of this request, so that repeating it makes no second job
+	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
+}
+
+// StreamJobEventsParams defines parameters for StreamJobEvents.
+type StreamJobEventsParams struct {
+	// LastEventID The id of the last event that was received
+	LastEventID *string `json:"Last-Event-ID,omitempty"`
+}
+
+// ListJobItemsParams defines parameters for ListJobItems.
+type ListJobItemsParams struct {
+	// State Only items in this state
+	State *JobItemState `form:"state,omitempty" json:"state,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, of the same list with the same other parameters
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Limit How many items at most
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+}
 
 // ListFactsParams defines parameters for ListFacts.
 type ListFactsParams struct {
@@ -2143,6 +2549,9 @@ type VqaMultipartBody struct {
 
 // CreateEmbeddingsJSONRequestBody defines body for CreateEmbeddings for application/json ContentType.
 type CreateEmbeddingsJSONRequestBody = EmbeddingRequest
+
+// CreateJobJSONRequestBody defines body for CreateJob for application/json ContentType.
+type CreateJobJSONRequestBody = JobRequest
 
 // AddFactJSONRequestBody defines body for AddFact for application/json ContentType.
 type AddFactJSONRequestBody = KnowledgeFactRequest
@@ -2383,6 +2792,36 @@ type ServerInterface interface {
 	// CreateEmbeddings Embed texts, images and sounds
 	// (POST /v1/embeddings)
 	CreateEmbeddings(w http.ResponseWriter, r *http.Request)
+	// ListJobs List jobs, newest first
+	// (GET /v1/jobs)
+	ListJobs(w http.ResponseWriter, r *http.Request, params ListJobsParams)
+	// CreateJob Work on many studies
+	// (POST /v1/jobs)
+	CreateJob(w http.ResponseWriter, r *http.Request, params CreateJobParams)
+	// GetJob Read a job
+	// (GET /v1/jobs/{job_id})
+	GetJob(w http.ResponseWriter, r *http.Request, jobId JobID)
+	// CancelJob Cancel a job
+	// (POST /v1/jobs/{job_id}/cancel)
+	CancelJob(w http.ResponseWriter, r *http.Request, jobId JobID)
+	// StreamJobEvents Follow a job
+	// (GET /v1/jobs/{job_id}/events)
+	StreamJobEvents(w http.ResponseWriter, r *http.Request, jobId JobID, params StreamJobEventsParams)
+	// ListJobItems List a job's items
+	// (GET /v1/jobs/{job_id}/items)
+	ListJobItems(w http.ResponseWriter, r *http.Request, jobId JobID, params ListJobItemsParams)
+	// PauseJob Pause a job
+	// (POST /v1/jobs/{job_id}/pause)
+	PauseJob(w http.ResponseWriter, r *http.Request, jobId JobID)
+	// GetJobResults Read what came of a job
+	// (GET /v1/jobs/{job_id}/results)
+	GetJobResults(w http.ResponseWriter, r *http.Request, jobId JobID)
+	// ResumeJob Go on with a paused job
+	// (POST /v1/jobs/{job_id}/resume)
+	ResumeJob(w http.ResponseWriter, r *http.Request, jobId JobID)
+	// RetryJob Try the failed items again
+	// (POST /v1/jobs/{job_id}/retry)
+	RetryJob(w http.ResponseWriter, r *http.Request, jobId JobID)
 	// ListFacts List the facts that you added, oldest first
 	// (GET /v1/knowledge/facts)
 	ListFacts(w http.ResponseWriter, r *http.Request, params ListFactsParams)
@@ -2542,6 +2981,66 @@ func (_ Unimplemented) GetReadiness(w http.ResponseWriter, r *http.Request) {
 // CreateEmbeddings Embed texts, images and sounds
 // (POST /v1/embeddings)
 func (_ Unimplemented) CreateEmbeddings(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ListJobs List jobs, newest first
+// (GET /v1/jobs)
+func (_ Unimplemented) ListJobs(w http.ResponseWriter, r *http.Request, params ListJobsParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// CreateJob Work on many studies
+// (POST /v1/jobs)
+func (_ Unimplemented) CreateJob(w http.ResponseWriter, r *http.Request, params CreateJobParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// GetJob Read a job
+// (GET /v1/jobs/{job_id})
+func (_ Unimplemented) GetJob(w http.ResponseWriter, r *http.Request, jobId JobID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// CancelJob Cancel a job
+// (POST /v1/jobs/{job_id}/cancel)
+func (_ Unimplemented) CancelJob(w http.ResponseWriter, r *http.Request, jobId JobID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// StreamJobEvents Follow a job
+// (GET /v1/jobs/{job_id}/events)
+func (_ Unimplemented) StreamJobEvents(w http.ResponseWriter, r *http.Request, jobId JobID, params StreamJobEventsParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ListJobItems List a job's items
+// (GET /v1/jobs/{job_id}/items)
+func (_ Unimplemented) ListJobItems(w http.ResponseWriter, r *http.Request, jobId JobID, params ListJobItemsParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// PauseJob Pause a job
+// (POST /v1/jobs/{job_id}/pause)
+func (_ Unimplemented) PauseJob(w http.ResponseWriter, r *http.Request, jobId JobID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// GetJobResults Read what came of a job
+// (GET /v1/jobs/{job_id}/results)
+func (_ Unimplemented) GetJobResults(w http.ResponseWriter, r *http.Request, jobId JobID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ResumeJob Go on with a paused job
+// (POST /v1/jobs/{job_id}/resume)
+func (_ Unimplemented) ResumeJob(w http.ResponseWriter, r *http.Request, jobId JobID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// RetryJob Try the failed items again
+// (POST /v1/jobs/{job_id}/retry)
+func (_ Unimplemented) RetryJob(w http.ResponseWriter, r *http.Request, jobId JobID) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -2869,6 +3368,367 @@ func (siw *ServerInterfaceWrapper) CreateEmbeddings(w http.ResponseWriter, r *ht
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.CreateEmbeddings(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ListJobs operation middleware
+func (siw *ServerInterfaceWrapper) ListJobs(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListJobsParams
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", r.URL.Query(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "cursor"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "cursor", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", r.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "limit"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "limit", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListJobs(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// CreateJob operation middleware
+func (siw *ServerInterfaceWrapper) CreateJob(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CreateJobParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey string
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "Idempotency-Key", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "Idempotency-Key", Err: err})
+			return
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.CreateJob(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetJob operation middleware
+func (siw *ServerInterfaceWrapper) GetJob(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "job_id" -------------
+	var jobId JobID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "job_id", chi.URLParam(r, "job_id"), &jobId, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "job_id", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetJob(w, r, jobId)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// CancelJob operation middleware
+func (siw *ServerInterfaceWrapper) CancelJob(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "job_id" -------------
+	var jobId JobID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "job_id", chi.URLParam(r, "job_id"), &jobId, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "job_id", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.CancelJob(w, r, jobId)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// StreamJobEvents operation middleware
+func (siw *ServerInterfaceWrapper) StreamJobEvents(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "job_id" -------------
+	var jobId JobID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "job_id", chi.URLParam(r, "job_id"), &jobId, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "job_id", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params StreamJobEventsParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "Last-Event-ID" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Last-Event-ID")]; found {
+		var LastEventID string
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "Last-Event-ID", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Last-Event-ID", valueList[0], &LastEventID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "Last-Event-ID", Err: err})
+			return
+		}
+
+		params.LastEventID = &LastEventID
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.StreamJobEvents(w, r, jobId, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ListJobItems operation middleware
+func (siw *ServerInterfaceWrapper) ListJobItems(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "job_id" -------------
+	var jobId JobID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "job_id", chi.URLParam(r, "job_id"), &jobId, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "job_id", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListJobItemsParams
+
+	// ------------- Optional query parameter "state" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "state", r.URL.Query(), &params.State, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "state"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "state", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", r.URL.Query(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "cursor"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "cursor", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", r.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "limit"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "limit", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListJobItems(w, r, jobId, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// PauseJob operation middleware
+func (siw *ServerInterfaceWrapper) PauseJob(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "job_id" -------------
+	var jobId JobID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "job_id", chi.URLParam(r, "job_id"), &jobId, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "job_id", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.PauseJob(w, r, jobId)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetJobResults operation middleware
+func (siw *ServerInterfaceWrapper) GetJobResults(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "job_id" -------------
+	var jobId JobID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "job_id", chi.URLParam(r, "job_id"), &jobId, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "job_id", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetJobResults(w, r, jobId)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ResumeJob operation middleware
+func (siw *ServerInterfaceWrapper) ResumeJob(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "job_id" -------------
+	var jobId JobID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "job_id", chi.URLParam(r, "job_id"), &jobId, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "job_id", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ResumeJob(w, r, jobId)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// RetryJob operation middleware
+func (siw *ServerInterfaceWrapper) RetryJob(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "job_id" -------------
+	var jobId JobID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "job_id", chi.URLParam(r, "job_id"), &jobId, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "job_id", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.RetryJob(w, r, jobId)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -4602,6 +5462,36 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 		r.Get(options.BaseURL+"/v1/knowledge/versions", wrapper.ListGraphVersions)
 	})
 	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/v1/jobs", wrapper.ListJobs)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/v1/jobs", wrapper.CreateJob)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/v1/jobs/{job_id}", wrapper.GetJob)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/v1/jobs/{job_id}/items", wrapper.ListJobItems)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/v1/jobs/{job_id}/results", wrapper.GetJobResults)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/v1/jobs/{job_id}/events", wrapper.StreamJobEvents)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/v1/jobs/{job_id}/pause", wrapper.PauseJob)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/v1/jobs/{job_id}/resume", wrapper.ResumeJob)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/v1/jobs/{job_id}/cancel", wrapper.CancelJob)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/v1/jobs/{job_id}/retry", wrapper.RetryJob)
+	})
+	r.Group(func(r chi.Router) {
 		r.Get(options.BaseURL+"/v1/limits", wrapper.GetLimits)
 	})
 	r.Group(func(r chi.Router) {
@@ -4901,6 +5791,557 @@ type CreateEmbeddingsdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response CreateEmbeddingsdefaultApplicationProblemPlusJSONResponse) VisitCreateEmbeddingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListJobsRequestObject struct {
+	Params ListJobsParams
+}
+
+type ListJobsResponseObject interface {
+	VisitListJobsResponse(w http.ResponseWriter) error
+}
+
+type ListJobs200JSONResponse JobList
+
+func (response ListJobs200JSONResponse) VisitListJobsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListJobs304Response = NotModifiedResponse
+
+func (response ListJobs304Response) VisitListJobsResponse(w http.ResponseWriter) error {
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(304)
+	return nil
+}
+
+type ListJobsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ListJobsdefaultApplicationProblemPlusJSONResponse) VisitListJobsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateJobRequestObject struct {
+	Params CreateJobParams
+	Body   *CreateJobJSONRequestBody
+}
+
+type CreateJobResponseObject interface {
+	VisitCreateJobResponse(w http.ResponseWriter) error
+}
+
+type CreateJob202ResponseHeaders struct {
+	Location string
+}
+
+type CreateJob202JSONResponse struct {
+	Body    Job
+	Headers CreateJob202ResponseHeaders
+}
+
+func (response CreateJob202JSONResponse) VisitCreateJobResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Location", fmt.Sprint(response.Headers.Location))
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateJobdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response CreateJobdefaultApplicationProblemPlusJSONResponse) VisitCreateJobResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetJobRequestObject struct {
+	JobId JobID `json:"job_id"`
+}
+
+type GetJobResponseObject interface {
+	VisitGetJobResponse(w http.ResponseWriter) error
+}
+
+type GetJob200JSONResponse Job
+
+func (response GetJob200JSONResponse) VisitGetJobResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetJob304Response = NotModifiedResponse
+
+func (response GetJob304Response) VisitGetJobResponse(w http.ResponseWriter) error {
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(304)
+	return nil
+}
+
+type GetJobdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response GetJobdefaultApplicationProblemPlusJSONResponse) VisitGetJobResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelJobRequestObject struct {
+	JobId JobID `json:"job_id"`
+}
+
+type CancelJobResponseObject interface {
+	VisitCancelJobResponse(w http.ResponseWriter) error
+}
+
+type CancelJob200JSONResponse Job
+
+func (response CancelJob200JSONResponse) VisitCancelJobResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelJobdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response CancelJobdefaultApplicationProblemPlusJSONResponse) VisitCancelJobResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StreamJobEventsRequestObject struct {
+	JobId  JobID `json:"job_id"`
+	Params StreamJobEventsParams
+}
+
+type StreamJobEventsResponseObject interface {
+	VisitStreamJobEventsResponse(w http.ResponseWriter) error
+}
+
+type StreamJobEvents200TexteventStreamResponse struct {
+	Body          io.Reader
+	ContentLength int64
+}
+
+func (response StreamJobEvents200TexteventStreamResponse) VisitStreamJobEventsResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/event-stream")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	flusher, ok := w.(http.Flusher)
+	if !ok {
+		// If w doesn't support flushing, fall back to io.Copy.
+		_, err := io.Copy(w, response.Body)
+		return err
+	}
+	// text/event-stream messages are typically small; use a
+	// modest buffer and flush after each chunk so clients see
+	// events immediately instead of waiting on OS buffering.
+	buf := make([]byte, 4096)
+	for {
+		n, err := response.Body.Read(buf)
+		if n > 0 {
+			if _, writeErr := w.Write(buf[:n]); writeErr != nil {
+				return writeErr
+			}
+			flusher.Flush()
+		}
+		if err != nil {
+			if err == io.EOF {
+				return nil
+			}
+			return err
+		}
+	}
+}
+
+type StreamJobEvents204Response struct {
+}
+
+func (response StreamJobEvents204Response) VisitStreamJobEventsResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type StreamJobEventsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response StreamJobEventsdefaultApplicationProblemPlusJSONResponse) VisitStreamJobEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListJobItemsRequestObject struct {
+	JobId  JobID `json:"job_id"`
+	Params ListJobItemsParams
+}
+
+type ListJobItemsResponseObject interface {
+	VisitListJobItemsResponse(w http.ResponseWriter) error
+}
+
+type ListJobItems200JSONResponse JobItemList
+
+func (response ListJobItems200JSONResponse) VisitListJobItemsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListJobItems304Response = NotModifiedResponse
+
+func (response ListJobItems304Response) VisitListJobItemsResponse(w http.ResponseWriter) error {
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(304)
+	return nil
+}
+
+type ListJobItemsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ListJobItemsdefaultApplicationProblemPlusJSONResponse) VisitListJobItemsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PauseJobRequestObject struct {
+	JobId JobID `json:"job_id"`
+}
+
+type PauseJobResponseObject interface {
+	VisitPauseJobResponse(w http.ResponseWriter) error
+}
+
+type PauseJob200JSONResponse Job
+
+func (response PauseJob200JSONResponse) VisitPauseJobResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PauseJobdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response PauseJobdefaultApplicationProblemPlusJSONResponse) VisitPauseJobResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetJobResultsRequestObject struct {
+	JobId JobID `json:"job_id"`
+}
+
+type GetJobResultsResponseObject interface {
+	VisitGetJobResultsResponse(w http.ResponseWriter) error
+}
+
+type GetJobResults200ApplicationxNdjsonResponse struct {
+	Body          io.Reader
+	ContentLength int64
+}
+
+func (response GetJobResults200ApplicationxNdjsonResponse) VisitGetJobResultsResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	flusher, ok := w.(http.Flusher)
+	if !ok {
+		// If w doesn't support flushing, fall back to io.Copy.
+		_, err := io.Copy(w, response.Body)
+		return err
+	}
+	// text/event-stream messages are typically small; use a
+	// modest buffer and flush after each chunk so clients see
+	// events immediately instead of waiting on OS buffering.
+	buf := make([]byte, 4096)
+	for {
+		n, err := response.Body.Read(buf)
+		if n > 0 {
+			if _, writeErr := w.Write(buf[:n]); writeErr != nil {
+				return writeErr
+			}
+			flusher.Flush()
+		}
+		if err != nil {
+			if err == io.EOF {
+				return nil
+			}
+			return err
+		}
+	}
+}
+
+type GetJobResults200TextcsvResponse struct {
+	Body          io.Reader
+	ContentLength int64
+}
+
+func (response GetJobResults200TextcsvResponse) VisitGetJobResultsResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/csv")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type GetJobResultsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response GetJobResultsdefaultApplicationProblemPlusJSONResponse) VisitGetJobResultsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResumeJobRequestObject struct {
+	JobId JobID `json:"job_id"`
+}
+
+type ResumeJobResponseObject interface {
+	VisitResumeJobResponse(w http.ResponseWriter) error
+}
+
+type ResumeJob200JSONResponse Job
+
+func (response ResumeJob200JSONResponse) VisitResumeJobResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResumeJobdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ResumeJobdefaultApplicationProblemPlusJSONResponse) VisitResumeJobResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryJobRequestObject struct {
+	JobId JobID `json:"job_id"`
+}
+
+type RetryJobResponseObject interface {
+	VisitRetryJobResponse(w http.ResponseWriter) error
+}
+
+type RetryJob200JSONResponse Job
+
+func (response RetryJob200JSONResponse) VisitRetryJobResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryJobdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response RetryJobdefaultApplicationProblemPlusJSONResponse) VisitRetryJobResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -7098,6 +8539,36 @@ type StrictServerInterface interface {
 	// CreateEmbeddings Embed texts, images and sounds
 	// (POST /v1/embeddings)
 	CreateEmbeddings(ctx context.Context, request CreateEmbeddingsRequestObject) (CreateEmbeddingsResponseObject, error)
+	// ListJobs List jobs, newest first
+	// (GET /v1/jobs)
+	ListJobs(ctx context.Context, request ListJobsRequestObject) (ListJobsResponseObject, error)
+	// CreateJob Work on many studies
+	// (POST /v1/jobs)
+	CreateJob(ctx context.Context, request CreateJobRequestObject) (CreateJobResponseObject, error)
+	// GetJob Read a job
+	// (GET /v1/jobs/{job_id})
+	GetJob(ctx context.Context, request GetJobRequestObject) (GetJobResponseObject, error)
+	// CancelJob Cancel a job
+	// (POST /v1/jobs/{job_id}/cancel)
+	CancelJob(ctx context.Context, request CancelJobRequestObject) (CancelJobResponseObject, error)
+	// StreamJobEvents Follow a job
+	// (GET /v1/jobs/{job_id}/events)
+	StreamJobEvents(ctx context.Context, request StreamJobEventsRequestObject) (StreamJobEventsResponseObject, error)
+	// ListJobItems List a job's items
+	// (GET /v1/jobs/{job_id}/items)
+	ListJobItems(ctx context.Context, request ListJobItemsRequestObject) (ListJobItemsResponseObject, error)
+	// PauseJob Pause a job
+	// (POST /v1/jobs/{job_id}/pause)
+	PauseJob(ctx context.Context, request PauseJobRequestObject) (PauseJobResponseObject, error)
+	// GetJobResults Read what came of a job
+	// (GET /v1/jobs/{job_id}/results)
+	GetJobResults(ctx context.Context, request GetJobResultsRequestObject) (GetJobResultsResponseObject, error)
+	// ResumeJob Go on with a paused job
+	// (POST /v1/jobs/{job_id}/resume)
+	ResumeJob(ctx context.Context, request ResumeJobRequestObject) (ResumeJobResponseObject, error)
+	// RetryJob Try the failed items again
+	// (POST /v1/jobs/{job_id}/retry)
+	RetryJob(ctx context.Context, request RetryJobRequestObject) (RetryJobResponseObject, error)
 	// ListFacts List the facts that you added, oldest first
 	// (GET /v1/knowledge/facts)
 	ListFacts(ctx context.Context, request ListFactsRequestObject) (ListFactsResponseObject, error)
@@ -7403,6 +8874,275 @@ func (sh *strictHandler) CreateEmbeddings(w http.ResponseWriter, r *http.Request
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(CreateEmbeddingsResponseObject); ok {
 		if err := validResponse.VisitCreateEmbeddingsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListJobs operation middleware
+func (sh *strictHandler) ListJobs(w http.ResponseWriter, r *http.Request, params ListJobsParams) {
+	var request ListJobsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListJobs(ctx, request.(ListJobsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListJobs")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListJobsResponseObject); ok {
+		if err := validResponse.VisitListJobsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// CreateJob operation middleware
+func (sh *strictHandler) CreateJob(w http.ResponseWriter, r *http.Request, params CreateJobParams) {
+	var request CreateJobRequestObject
+
+	request.Params = params
+
+	var body CreateJobJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateJob(ctx, request.(CreateJobRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateJob")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(CreateJobResponseObject); ok {
+		if err := validResponse.VisitCreateJobResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetJob operation middleware
+func (sh *strictHandler) GetJob(w http.ResponseWriter, r *http.Request, jobId JobID) {
+	var request GetJobRequestObject
+
+	request.JobId = jobId
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetJob(ctx, request.(GetJobRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetJob")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetJobResponseObject); ok {
+		if err := validResponse.VisitGetJobResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// CancelJob operation middleware
+func (sh *strictHandler) CancelJob(w http.ResponseWriter, r *http.Request, jobId JobID) {
+	var request CancelJobRequestObject
+
+	request.JobId = jobId
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.CancelJob(ctx, request.(CancelJobRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CancelJob")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(CancelJobResponseObject); ok {
+		if err := validResponse.VisitCancelJobResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// StreamJobEvents operation middleware
+func (sh *strictHandler) StreamJobEvents(w http.ResponseWriter, r *http.Request, jobId JobID, params StreamJobEventsParams) {
+	var request StreamJobEventsRequestObject
+
+	request.JobId = jobId
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.StreamJobEvents(ctx, request.(StreamJobEventsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "StreamJobEvents")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(StreamJobEventsResponseObject); ok {
+		if err := validResponse.VisitStreamJobEventsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListJobItems operation middleware
+func (sh *strictHandler) ListJobItems(w http.ResponseWriter, r *http.Request, jobId JobID, params ListJobItemsParams) {
+	var request ListJobItemsRequestObject
+
+	request.JobId = jobId
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListJobItems(ctx, request.(ListJobItemsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListJobItems")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListJobItemsResponseObject); ok {
+		if err := validResponse.VisitListJobItemsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// PauseJob operation middleware
+func (sh *strictHandler) PauseJob(w http.ResponseWriter, r *http.Request, jobId JobID) {
+	var request PauseJobRequestObject
+
+	request.JobId = jobId
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.PauseJob(ctx, request.(PauseJobRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PauseJob")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(PauseJobResponseObject); ok {
+		if err := validResponse.VisitPauseJobResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetJobResults operation middleware
+func (sh *strictHandler) GetJobResults(w http.ResponseWriter, r *http.Request, jobId JobID) {
+	var request GetJobResultsRequestObject
+
+	request.JobId = jobId
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetJobResults(ctx, request.(GetJobResultsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetJobResults")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetJobResultsResponseObject); ok {
+		if err := validResponse.VisitGetJobResultsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ResumeJob operation middleware
+func (sh *strictHandler) ResumeJob(w http.ResponseWriter, r *http.Request, jobId JobID) {
+	var request ResumeJobRequestObject
+
+	request.JobId = jobId
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ResumeJob(ctx, request.(ResumeJobRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ResumeJob")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ResumeJobResponseObject); ok {
+		if err := validResponse.VisitResumeJobResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// RetryJob operation middleware
+func (sh *strictHandler) RetryJob(w http.ResponseWriter, r *http.Request, jobId JobID) {
+	var request RetryJobRequestObject
+
+	request.JobId = jobId
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.RetryJob(ctx, request.(RetryJobRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RetryJob")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(RetryJobResponseObject); ok {
+		if err := validResponse.VisitRetryJobResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

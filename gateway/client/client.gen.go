@@ -207,6 +207,102 @@ func (e ImportItemStatus) Valid() bool {
 	}
 }
 
+// Defines values for JobItemState.
+const (
+	ItemCancelled JobItemState = "cancelled"
+	ItemFailed    JobItemState = "failed"
+	ItemQueued    JobItemState = "queued"
+	ItemRunning   JobItemState = "running"
+	ItemSucceeded JobItemState = "succeeded"
+)
+
+// Valid indicates whether the value is a known member of the JobItemState enum.
+func (e JobItemState) Valid() bool {
+	switch e {
+	case ItemCancelled:
+		return true
+	case ItemFailed:
+		return true
+	case ItemQueued:
+		return true
+	case ItemRunning:
+		return true
+	case ItemSucceeded:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for JobOptionsDegraded.
+const (
+	JobDegradedAccept JobOptionsDegraded = "accept"
+	JobDegradedRefuse JobOptionsDegraded = "refuse"
+)
+
+// Valid indicates whether the value is a known member of the JobOptionsDegraded enum.
+func (e JobOptionsDegraded) Valid() bool {
+	switch e {
+	case JobDegradedAccept:
+		return true
+	case JobDegradedRefuse:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for JobState.
+const (
+	JobCancelled JobState = "cancelled"
+	JobCompleted JobState = "completed"
+	JobPaused    JobState = "paused"
+	JobQueued    JobState = "queued"
+	JobRunning   JobState = "running"
+)
+
+// Valid indicates whether the value is a known member of the JobState enum.
+func (e JobState) Valid() bool {
+	switch e {
+	case JobCancelled:
+		return true
+	case JobCompleted:
+		return true
+	case JobPaused:
+		return true
+	case JobQueued:
+		return true
+	case JobRunning:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for JobTask.
+const (
+	JobEmbed     JobTask = "embed"
+	JobEvaluate  JobTask = "evaluate"
+	JobQuestions JobTask = "questions"
+	JobReport    JobTask = "report"
+)
+
+// Valid indicates whether the value is a known member of the JobTask enum.
+func (e JobTask) Valid() bool {
+	switch e {
+	case JobEmbed:
+		return true
+	case JobEvaluate:
+		return true
+	case JobQuestions:
+		return true
+	case JobReport:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for KnowledgeFactLayer.
 const (
 	Dynamic KnowledgeFactLayer = "dynamic"
@@ -1016,6 +1112,247 @@ type ImportReport struct {
 	UnusedFiles int `json:"unused_files"`
 }
 
+// Job Lists of studies that the request named are not repeated; the items name the studies
+type Job struct {
+	Counts     JobCounts `json:"counts"`
+	CreatedAt  time.Time `json:"created_at"`
+	Disclaimer *string   `json:"disclaimer,omitempty"`
+
+	// EtaSeconds Until the job is over, at this rate; missing if that is not known
+	EtaSeconds *float64 `json:"eta_seconds,omitempty"`
+
+	// Evaluation Of the items that have succeeded so far
+	Evaluation *JobEvaluation `json:"evaluation,omitempty"`
+
+	// Filter Chooses the studies that fit everything that is given
+	//
+	// Example: {"labels":{"finding":"Pneumonia"},"modality":"image","study_date":{"from":"2026-01-01"}}
+	Filter     StudyFilter `json:"filter"`
+	FinishedAt *time.Time  `json:"finished_at,omitempty"`
+
+	// Id Example: 0198c0de-0000-7000-8000-000000000000
+	Id ID `json:"id"`
+
+	// ItemsPerSecond Over the last half minute, or over the whole of a job that is over
+	ItemsPerSecond float64 `json:"items_per_second"`
+
+	// Options How the task is done; an option of another task is refused
+	Options JobOptions `json:"options"`
+
+	// Skipped Studies that fit the filter and have nothing to be compared with
+	Skipped int `json:"skipped"`
+
+	// State A job is `completed` when every item has succeeded or failed
+	State JobState `json:"state"`
+
+	// Task - `questions` asks each study each question and stores the answers with the studies.
+	// - `report` writes and stores a report on each study.
+	// - `embed` makes the vector of each artefact.
+	// - `evaluate` compares answers, or findings, with what is known of each study, and stores neither with the study.
+	Task JobTask `json:"task"`
+
+	// TraceId W3C trace id of the request, also in the log
+	TraceId TraceID `json:"trace_id"`
+}
+
+// JobCounts defines model for JobCounts.
+type JobCounts struct {
+	Cancelled int `json:"cancelled"`
+	Failed    int `json:"failed"`
+	Queued    int `json:"queued"`
+	Running   int `json:"running"`
+	Succeeded int `json:"succeeded"`
+	Total     int `json:"total"`
+}
+
+// JobEmbedding defines model for JobEmbedding.
+type JobEmbedding struct {
+	// ArtefactId Example: 0198c0de-0000-7000-8000-000000000000
+	ArtefactId ID `json:"artefact_id"`
+
+	// Embedding Little-endian 32-bit floats in base64, as in /v1/embeddings
+	Embedding []byte   `json:"embedding"`
+	Modality  Modality `json:"modality"`
+	Model     string   `json:"model"`
+}
+
+// JobEvaluation Of the items that have succeeded so far
+type JobEvaluation struct {
+	Accuracy Fraction `json:"accuracy"`
+	Cases    int      `json:"cases"`
+	Correct  int      `json:"correct"`
+
+	// Floor What always giving the most frequent label would reach
+	Floor      Fraction        `json:"floor"`
+	FloorLabel string          `json:"floor_label"`
+	Labels     []JobLabelScore `json:"labels"`
+}
+
+// JobFinding defines model for JobFinding.
+type JobFinding struct {
+	Label       string   `json:"label"`
+	Present     bool     `json:"present"`
+	Probability Fraction `json:"probability"`
+}
+
+// JobItem defines model for JobItem.
+type JobItem struct {
+	Attempts   int        `json:"attempts"`
+	FinishedAt *time.Time `json:"finished_at,omitempty"`
+
+	// Position The first is 1
+	Position int `json:"position"`
+
+	// Problem Why the item failed; the fields are those of a problem
+	Problem  *JobItemProblem `json:"problem,omitempty"`
+	Question *string         `json:"question,omitempty"`
+
+	// Result What came of an item that succeeded; missing if its study was deleted since. Which fields it has depends on the task
+	Result *JobItemResult `json:"result,omitempty"`
+	State  JobItemState   `json:"state"`
+
+	// StudyId Example: 0198c0de-0000-7000-8000-000000000000
+	StudyId ID       `json:"study_id"`
+	Timing  *[]Stage `json:"timing,omitempty"`
+}
+
+// JobItemList defines model for JobItemList.
+type JobItemList struct {
+	Items []JobItem `json:"items"`
+
+	// NextCursor Where the next page begins, to be given back as it is; there is none on the last page
+	NextCursor *PageCursor `json:"next_cursor,omitempty"`
+}
+
+// JobItemProblem Why the item failed; the fields are those of a problem
+type JobItemProblem struct {
+	Detail string  `json:"detail"`
+	Field  *string `json:"field,omitempty"`
+	Limit  *string `json:"limit,omitempty"`
+
+	// TraceId W3C trace id of the request, also in the log
+	TraceId *TraceID `json:"trace_id,omitempty"`
+	Type    string   `json:"type"`
+	Value   *string  `json:"value,omitempty"`
+}
+
+// JobItemResult What came of an item that succeeded; missing if its study was deleted since. Which fields it has depends on the task
+type JobItemResult struct {
+	// Answer The most probable answer, also where it needs review
+	Answer *string `json:"answer,omitempty"`
+
+	// AnswerId Example: 0198c0de-0000-7000-8000-000000000000
+	AnswerId   *ID       `json:"answer_id,omitempty"`
+	Confidence *Fraction `json:"confidence,omitempty"`
+	Correct    *bool     `json:"correct,omitempty"`
+
+	// Degraded Modalities that the result lacks since their encoder was down
+	Degraded   *[]Modality     `json:"degraded,omitempty"`
+	Embeddings *[]JobEmbedding `json:"embeddings,omitempty"`
+	Expected   *string         `json:"expected,omitempty"`
+	Findings   *[]JobFinding   `json:"findings,omitempty"`
+
+	// ReportId Example: 0198c0de-0000-7000-8000-000000000000
+	ReportId *ID `json:"report_id,omitempty"`
+
+	// Status `needs_review` if the confidence is below `review_below`
+	Status *AnswerStatus `json:"status,omitempty"`
+}
+
+// JobItemState defines model for JobItemState.
+type JobItemState string
+
+// JobLabelScore defines model for JobLabelScore.
+type JobLabelScore struct {
+	Accuracy Fraction `json:"accuracy"`
+	Cases    int      `json:"cases"`
+	Correct  int      `json:"correct"`
+	Label    string   `json:"label"`
+}
+
+// JobList defines model for JobList.
+type JobList struct {
+	Jobs []Job `json:"jobs"`
+
+	// NextCursor Where the next page begins, to be given back as it is; there is none on the last page
+	NextCursor *PageCursor `json:"next_cursor,omitempty"`
+}
+
+// JobOptions How the task is done; an option of another task is refused
+type JobOptions struct {
+	// Candidates How many answers to return, the best one included
+	Candidates *CandidateCount `json:"candidates,omitempty"`
+
+	// Degraded Whether to answer from what is left when an encoder is down; else the item is tried again and fails in the end
+	Degraded *JobOptionsDegraded `json:"degraded,omitempty"`
+
+	// Expected Of `evaluate`, what is right for each study by its id, in place of a label
+	Expected *map[string]string `json:"expected,omitempty"`
+
+	// Finding Of `evaluate`, the finding whose presence is compared, in place of a question
+	//
+	// Example: pneumonia
+	Finding *string `json:"finding,omitempty"`
+
+	// Label Of `evaluate`, the name of the studies' label that says what is right; studies without it are skipped. An answer is right if it is one of the label's values, whatever the case
+	//
+	// Example: finding
+	Label *string `json:"label,omitempty"`
+
+	// Modalities Of `embed`, which artefacts; without it all
+	Modalities *[]Modality `json:"modalities,omitempty"`
+
+	// Model Of `report`, and of `evaluate` with a finding, a model that you brought
+	//
+	// Example: lung-nodule@2
+	Model *string `json:"model,omitempty"`
+
+	// Positive The labels that stand for the finding's presence; all others stand for its absence
+	//
+	// Example: ["Pneumonia"]
+	Positive *[]string `json:"positive,omitempty"`
+
+	// Questions Of `questions`; of `evaluate` exactly one
+	Questions *[]QuestionText `json:"questions,omitempty"`
+
+	// ReviewBelow The confidence below which the answer needs review; without it the instance's own threshold holds, 0.7 unless it was set otherwise
+	//
+	// Example: 0.7
+	ReviewBelow *ReviewBelow `json:"review_below,omitempty"`
+
+	// Strict Refuse, instead of reporting, an input that would have to be cut
+	Strict *Strict `json:"strict,omitempty"`
+}
+
+// JobOptionsDegraded Whether to answer from what is left when an encoder is down; else the item is tried again and fails in the end
+type JobOptionsDegraded string
+
+// JobRequest Example: {"filter":{"labels":{"ward":"7"}},"options":{"questions":["What does the image show?"]},"task":"questions"}
+type JobRequest struct {
+	// Filter Chooses the studies that fit everything that is given
+	//
+	// Example: {"labels":{"finding":"Pneumonia"},"modality":"image","study_date":{"from":"2026-01-01"}}
+	Filter *StudyFilter `json:"filter,omitempty"`
+
+	// Options How the task is done; an option of another task is refused
+	Options *JobOptions `json:"options,omitempty"`
+
+	// Task - `questions` asks each study each question and stores the answers with the studies.
+	// - `report` writes and stores a report on each study.
+	// - `embed` makes the vector of each artefact.
+	// - `evaluate` compares answers, or findings, with what is known of each study, and stores neither with the study.
+	Task JobTask `json:"task"`
+}
+
+// JobState A job is `completed` when every item has succeeded or failed
+type JobState string
+
+// JobTask - `questions` asks each study each question and stores the answers with the studies.
+// - `report` writes and stores a report on each study.
+// - `embed` makes the vector of each artefact.
+// - `evaluate` compares answers, or findings, with what is known of each study, and stores neither with the study.
+type JobTask string
+
 // KnowledgeAddedFact defines model for KnowledgeAddedFact.
 type KnowledgeAddedFact struct {
 	Fact KnowledgeFact `json:"fact"`
@@ -1253,6 +1590,15 @@ type Limits struct {
 
 	// InFlightBytes All bodies that are being read or analysed at once; more is a 429
 	InFlightBytes int64 `json:"in_flight_bytes"`
+
+	// JobBytes The body of a request for a job
+	JobBytes int64 `json:"job_bytes"`
+
+	// JobItems Items of one job
+	JobItems int `json:"job_items"`
+
+	// JobQuestions Questions of one job
+	JobQuestions int `json:"job_questions"`
 
 	// JsonBytes A JSON body, except /v1/embeddings
 	JsonBytes int64 `json:"json_bytes"`
@@ -1854,6 +2200,30 @@ type Study struct {
 	Warnings *[]string `json:"warnings,omitempty"`
 }
 
+// StudyFilter Chooses the studies that fit everything that is given
+//
+// Example: {"labels":{"finding":"Pneumonia"},"modality":"image","study_date":{"from":"2026-01-01"}}
+type StudyFilter struct {
+	Ids *[]ID `json:"ids,omitempty"`
+
+	// Labels A value for each name: a label that holds several, divided by |, has each of them
+	Labels   *map[string]string `json:"labels,omitempty"`
+	Modality *Modality          `json:"modality,omitempty"`
+
+	// StudyDate Both days included; a study without a date does not fit
+	StudyDate *struct {
+		// From A day of the calendar, as YYYY-MM-DD
+		//
+		// Example: 2026-03-31
+		From *Day `json:"from,omitempty"`
+
+		// To A day of the calendar, as YYYY-MM-DD
+		//
+		// Example: 2026-03-31
+		To *Day `json:"to,omitempty"`
+	} `json:"study_date,omitempty"`
+}
+
 // StudyList defines model for StudyList.
 type StudyList struct {
 	// NextCursor Where the next page begins, to be given back as it is; there is none on the last page
@@ -1905,6 +2275,9 @@ type IfMatch = string
 // InstanceUID Example: 2.25.193210346543210987654321098765432109876
 type InstanceUID = UID
 
+// JobID Example: 0198c0de-0000-7000-8000-000000000000
+type JobID = ID
+
 // Limit defines model for Limit.
 type Limit = int
 
@@ -1927,6 +2300,39 @@ type StudyUID = UID
 //
 // Example: DOID:552
 type TermID = KnowledgeTermID
+
+// ListJobsParams defines parameters for ListJobs.
+type ListJobsParams struct {
+	// Cursor The `next_cursor` of the page before, of the same list with the same other parameters
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Limit How many items at most
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
+// CreateJobParams defines parameters for CreateJob.
+type CreateJobParams struct {
+	// IdempotencyKey Your own name of this request, so that repeating it makes no second job
+	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
+}
+
+// StreamJobEventsParams defines parameters for StreamJobEvents.
+type StreamJobEventsParams struct {
+	// LastEventID The id of the last event that was received
+	LastEventID *string `json:"Last-Event-ID,omitempty"`
+}
+
+// ListJobItemsParams defines parameters for ListJobItems.
+type ListJobItemsParams struct {
+	// State Only items in this state
+	State *JobItemState `form:"state,omitempty" json:"state,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, of the same list with the same other parameters
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Limit How many items at most
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+}
 
 // ListFactsParams defines parameters for ListFacts.
 type ListFactsParams struct {
@@ -2141,6 +2547,9 @@ type VqaMultipartBody struct {
 
 // CreateEmbeddingsJSONRequestBody defines body for CreateEmbeddings for application/json ContentType.
 type CreateEmbeddingsJSONRequestBody = EmbeddingRequest
+
+// CreateJobJSONRequestBody defines body for CreateJob for application/json ContentType.
+type CreateJobJSONRequestBody = JobRequest
 
 // AddFactJSONRequestBody defines body for AddFact for application/json ContentType.
 type AddFactJSONRequestBody = KnowledgeFactRequest
@@ -2479,6 +2888,94 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /v1/embeddings (the `CreateEmbeddings` operationId).
 	CreateEmbeddings(ctx context.Context, body CreateEmbeddingsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListJobs List jobs, newest first
+	//
+	// Corresponds with GET /v1/jobs (the `ListJobs` operationId).
+	ListJobs(ctx context.Context, params *ListJobsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateJobWithBody Work on many studies
+	//
+	// The job's items are one for each study that fits the filter, or one for each of `options.questions` put to it.
+	// They are made now: a study that is stored later is not part of the job. A filter that no study fits is refused.
+	//
+	// The job is stored when this returns, and is worked on whether or not anybody asks for it. A request that is repeated
+	// with the same `Idempotency-Key` and the same body returns the job that it made before; with another body it is
+	// refused (422).
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/jobs (the `CreateJob` operationId).
+	CreateJobWithBody(ctx context.Context, params *CreateJobParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateJob Work on many studies
+	//
+	// The job's items are one for each study that fits the filter, or one for each of `options.questions` put to it.
+	// They are made now: a study that is stored later is not part of the job. A filter that no study fits is refused.
+	//
+	// The job is stored when this returns, and is worked on whether or not anybody asks for it. A request that is repeated
+	// with the same `Idempotency-Key` and the same body returns the job that it made before; with another body it is
+	// refused (422).
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/jobs (the `CreateJob` operationId).
+	CreateJob(ctx context.Context, params *CreateJobParams, body CreateJobJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetJob Read a job
+	//
+	// Corresponds with GET /v1/jobs/{job_id} (the `GetJob` operationId).
+	GetJob(ctx context.Context, jobId JobID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CancelJob Cancel a job
+	//
+	// What came of it so far stays. There is no way back. 409 if every item is finished.
+	//
+	// Corresponds with POST /v1/jobs/{job_id}/cancel (the `CancelJob` operationId).
+	CancelJob(ctx context.Context, jobId JobID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// StreamJobEvents Follow a job
+	//
+	// Server-sent events: `item` for each item that has succeeded or failed, and `job` for the job itself when it has
+	// changed. The id of an event is the number of the change; a client that comes again with `Last-Event-ID` gets what
+	// it has missed, and what was told before is not told again. The stream ends with the job's last event; asked for once more
+	// it is empty (204). It also ends after the time of a request; browsers come again by themselves.
+	//
+	// Corresponds with GET /v1/jobs/{job_id}/events (the `StreamJobEvents` operationId).
+	StreamJobEvents(ctx context.Context, jobId JobID, params *StreamJobEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListJobItems List a job's items
+	//
+	// Corresponds with GET /v1/jobs/{job_id}/items (the `ListJobItems` operationId).
+	ListJobItems(ctx context.Context, jobId JobID, params *ListJobItemsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PauseJob Pause a job
+	//
+	// Items that were begun are finished, no others are begun. 409 if the job is over.
+	//
+	// Corresponds with POST /v1/jobs/{job_id}/pause (the `PauseJob` operationId).
+	PauseJob(ctx context.Context, jobId JobID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetJobResults Read what came of a job
+	//
+	// Every item that has succeeded or failed so far, by its position: one JSON object a line, as in `/items`, or
+	// comma-separated values (RFC 4180) with a header. A cell that a spreadsheet would take for a formula begins with
+	// an apostrophe.
+	//
+	// Corresponds with GET /v1/jobs/{job_id}/results (the `GetJobResults` operationId).
+	GetJobResults(ctx context.Context, jobId JobID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ResumeJob Go on with a paused job
+	//
+	// Corresponds with POST /v1/jobs/{job_id}/resume (the `ResumeJob` operationId).
+	ResumeJob(ctx context.Context, jobId JobID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RetryJob Try the failed items again
+	//
+	// 409 if none has failed or the job was cancelled.
+	//
+	// Corresponds with POST /v1/jobs/{job_id}/retry (the `RetryJob` operationId).
+	RetryJob(ctx context.Context, jobId JobID, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListFacts List the facts that you added, oldest first
 	//
@@ -2960,6 +3457,204 @@ func (c *Client) CreateEmbeddingsWithBody(ctx context.Context, contentType strin
 // Corresponds with POST /v1/embeddings (the `CreateEmbeddings` operationId).
 func (c *Client) CreateEmbeddings(ctx context.Context, body CreateEmbeddingsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewCreateEmbeddingsRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListJobs List jobs, newest first
+//
+// Corresponds with GET /v1/jobs (the `ListJobs` operationId).
+func (c *Client) ListJobs(ctx context.Context, params *ListJobsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListJobsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateJobWithBody Work on many studies
+//
+// The job's items are one for each study that fits the filter, or one for each of `options.questions` put to it.
+// They are made now: a study that is stored later is not part of the job. A filter that no study fits is refused.
+//
+// The job is stored when this returns, and is worked on whether or not anybody asks for it. A request that is repeated
+// with the same `Idempotency-Key` and the same body returns the job that it made before; with another body it is
+// refused (422).
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/jobs (the `CreateJob` operationId).
+func (c *Client) CreateJobWithBody(ctx context.Context, params *CreateJobParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateJobRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateJob Work on many studies
+//
+// The job's items are one for each study that fits the filter, or one for each of `options.questions` put to it.
+// They are made now: a study that is stored later is not part of the job. A filter that no study fits is refused.
+//
+// The job is stored when this returns, and is worked on whether or not anybody asks for it. A request that is repeated
+// with the same `Idempotency-Key` and the same body returns the job that it made before; with another body it is
+// refused (422).
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/jobs (the `CreateJob` operationId).
+func (c *Client) CreateJob(ctx context.Context, params *CreateJobParams, body CreateJobJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateJobRequest(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetJob Read a job
+//
+// Corresponds with GET /v1/jobs/{job_id} (the `GetJob` operationId).
+func (c *Client) GetJob(ctx context.Context, jobId JobID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetJobRequest(c.Server, jobId)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CancelJob Cancel a job
+//
+// What came of it so far stays. There is no way back. 409 if every item is finished.
+//
+// Corresponds with POST /v1/jobs/{job_id}/cancel (the `CancelJob` operationId).
+func (c *Client) CancelJob(ctx context.Context, jobId JobID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCancelJobRequest(c.Server, jobId)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// StreamJobEvents Follow a job
+//
+// Server-sent events: `item` for each item that has succeeded or failed, and `job` for the job itself when it has
+// changed. The id of an event is the number of the change; a client that comes again with `Last-Event-ID` gets what
+// it has missed, and what was told before is not told again. The stream ends with the job's last event; asked for once more
+// it is empty (204). It also ends after the time of a request; browsers come again by themselves.
+//
+// Corresponds with GET /v1/jobs/{job_id}/events (the `StreamJobEvents` operationId).
+func (c *Client) StreamJobEvents(ctx context.Context, jobId JobID, params *StreamJobEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewStreamJobEventsRequest(c.Server, jobId, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListJobItems List a job's items
+//
+// Corresponds with GET /v1/jobs/{job_id}/items (the `ListJobItems` operationId).
+func (c *Client) ListJobItems(ctx context.Context, jobId JobID, params *ListJobItemsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListJobItemsRequest(c.Server, jobId, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PauseJob Pause a job
+//
+// Items that were begun are finished, no others are begun. 409 if the job is over.
+//
+// Corresponds with POST /v1/jobs/{job_id}/pause (the `PauseJob` operationId).
+func (c *Client) PauseJob(ctx context.Context, jobId JobID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPauseJobRequest(c.Server, jobId)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetJobResults Read what came of a job
+//
+// Every item that has succeeded or failed so far, by its position: one JSON object a line, as in `/items`, or
+// comma-separated values (RFC 4180) with a header. A cell that a spreadsheet would take for a formula begins with
+// an apostrophe.
+//
+// Corresponds with GET /v1/jobs/{job_id}/results (the `GetJobResults` operationId).
+func (c *Client) GetJobResults(ctx context.Context, jobId JobID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetJobResultsRequest(c.Server, jobId)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ResumeJob Go on with a paused job
+//
+// Corresponds with POST /v1/jobs/{job_id}/resume (the `ResumeJob` operationId).
+func (c *Client) ResumeJob(ctx context.Context, jobId JobID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewResumeJobRequest(c.Server, jobId)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RetryJob Try the failed items again
+//
+// 409 if none has failed or the job was cancelled.
+//
+// Corresponds with POST /v1/jobs/{job_id}/retry (the `RetryJob` operationId).
+func (c *Client) RetryJob(ctx context.Context, jobId JobID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRetryJobRequest(c.Server, jobId)
 	if err != nil {
 		return nil, err
 	}
@@ -3985,6 +4680,465 @@ func NewCreateEmbeddingsRequestWithBody(server string, contentType string, body 
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewListJobsRequest constructs an http.Request for the ListJobs method
+func NewListJobsRequest(server string, params *ListJobsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/jobs")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCreateJobRequest calls the generic CreateJob builder with application/json body
+func NewCreateJobRequest(server string, params *CreateJobParams, body CreateJobJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateJobRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewCreateJobRequestWithBody constructs an http.Request for the CreateJob method, with any body, and a specified content type
+func NewCreateJobRequestWithBody(server string, params *CreateJobParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/jobs")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetJobRequest constructs an http.Request for the GetJob method
+func NewGetJobRequest(server string, jobId JobID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "job_id", jobId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/jobs/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCancelJobRequest constructs an http.Request for the CancelJob method
+func NewCancelJobRequest(server string, jobId JobID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "job_id", jobId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/jobs/%s/cancel", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewStreamJobEventsRequest constructs an http.Request for the StreamJobEvents method
+func NewStreamJobEventsRequest(server string, jobId JobID, params *StreamJobEventsParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "job_id", jobId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/jobs/%s/events", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.LastEventID != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Last-Event-ID", *params.LastEventID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Last-Event-ID", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewListJobItemsRequest constructs an http.Request for the ListJobItems method
+func NewListJobItemsRequest(server string, jobId JobID, params *ListJobItemsParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "job_id", jobId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/jobs/%s/items", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.State != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "state", *params.State, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewPauseJobRequest constructs an http.Request for the PauseJob method
+func NewPauseJobRequest(server string, jobId JobID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "job_id", jobId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/jobs/%s/pause", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetJobResultsRequest constructs an http.Request for the GetJobResults method
+func NewGetJobResultsRequest(server string, jobId JobID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "job_id", jobId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/jobs/%s/results", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewResumeJobRequest constructs an http.Request for the ResumeJob method
+func NewResumeJobRequest(server string, jobId JobID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "job_id", jobId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/jobs/%s/resume", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewRetryJobRequest constructs an http.Request for the RetryJob method
+func NewRetryJobRequest(server string, jobId JobID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "job_id", jobId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/jobs/%s/retry", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
 
 	return req, nil
 }
@@ -6069,6 +7223,112 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /v1/embeddings (the `CreateEmbeddings` operationId).
 	CreateEmbeddingsWithResponse(ctx context.Context, body CreateEmbeddingsJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateEmbeddingsResponse, error)
 
+	// ListJobsWithResponse List jobs, newest first
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/jobs (the `ListJobs` operationId).
+	ListJobsWithResponse(ctx context.Context, params *ListJobsParams, reqEditors ...RequestEditorFn) (*ListJobsResponse, error)
+
+	// CreateJobWithBodyWithResponse Work on many studies
+	//
+	// The job's items are one for each study that fits the filter, or one for each of `options.questions` put to it.
+	// They are made now: a study that is stored later is not part of the job. A filter that no study fits is refused.
+	//
+	// The job is stored when this returns, and is worked on whether or not anybody asks for it. A request that is repeated
+	// with the same `Idempotency-Key` and the same body returns the job that it made before; with another body it is
+	// refused (422).
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/jobs (the `CreateJob` operationId).
+	CreateJobWithBodyWithResponse(ctx context.Context, params *CreateJobParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateJobResponse, error)
+
+	// CreateJobWithResponse Work on many studies
+	//
+	// The job's items are one for each study that fits the filter, or one for each of `options.questions` put to it.
+	// They are made now: a study that is stored later is not part of the job. A filter that no study fits is refused.
+	//
+	// The job is stored when this returns, and is worked on whether or not anybody asks for it. A request that is repeated
+	// with the same `Idempotency-Key` and the same body returns the job that it made before; with another body it is
+	// refused (422).
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/jobs (the `CreateJob` operationId).
+	CreateJobWithResponse(ctx context.Context, params *CreateJobParams, body CreateJobJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateJobResponse, error)
+
+	// GetJobWithResponse Read a job
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/jobs/{job_id} (the `GetJob` operationId).
+	GetJobWithResponse(ctx context.Context, jobId JobID, reqEditors ...RequestEditorFn) (*GetJobResponse, error)
+
+	// CancelJobWithResponse Cancel a job
+	//
+	// What came of it so far stays. There is no way back. 409 if every item is finished.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/jobs/{job_id}/cancel (the `CancelJob` operationId).
+	CancelJobWithResponse(ctx context.Context, jobId JobID, reqEditors ...RequestEditorFn) (*CancelJobResponse, error)
+
+	// StreamJobEventsWithResponse Follow a job
+	//
+	// Server-sent events: `item` for each item that has succeeded or failed, and `job` for the job itself when it has
+	// changed. The id of an event is the number of the change; a client that comes again with `Last-Event-ID` gets what
+	// it has missed, and what was told before is not told again. The stream ends with the job's last event; asked for once more
+	// it is empty (204). It also ends after the time of a request; browsers come again by themselves.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/jobs/{job_id}/events (the `StreamJobEvents` operationId).
+	StreamJobEventsWithResponse(ctx context.Context, jobId JobID, params *StreamJobEventsParams, reqEditors ...RequestEditorFn) (*StreamJobEventsResponse, error)
+
+	// ListJobItemsWithResponse List a job's items
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/jobs/{job_id}/items (the `ListJobItems` operationId).
+	ListJobItemsWithResponse(ctx context.Context, jobId JobID, params *ListJobItemsParams, reqEditors ...RequestEditorFn) (*ListJobItemsResponse, error)
+
+	// PauseJobWithResponse Pause a job
+	//
+	// Items that were begun are finished, no others are begun. 409 if the job is over.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/jobs/{job_id}/pause (the `PauseJob` operationId).
+	PauseJobWithResponse(ctx context.Context, jobId JobID, reqEditors ...RequestEditorFn) (*PauseJobResponse, error)
+
+	// GetJobResultsWithResponse Read what came of a job
+	//
+	// Every item that has succeeded or failed so far, by its position: one JSON object a line, as in `/items`, or
+	// comma-separated values (RFC 4180) with a header. A cell that a spreadsheet would take for a formula begins with
+	// an apostrophe.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/jobs/{job_id}/results (the `GetJobResults` operationId).
+	GetJobResultsWithResponse(ctx context.Context, jobId JobID, reqEditors ...RequestEditorFn) (*GetJobResultsResponse, error)
+
+	// ResumeJobWithResponse Go on with a paused job
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/jobs/{job_id}/resume (the `ResumeJob` operationId).
+	ResumeJobWithResponse(ctx context.Context, jobId JobID, reqEditors ...RequestEditorFn) (*ResumeJobResponse, error)
+
+	// RetryJobWithResponse Try the failed items again
+	//
+	// 409 if none has failed or the job was cancelled.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/jobs/{job_id}/retry (the `RetryJob` operationId).
+	RetryJobWithResponse(ctx context.Context, jobId JobID, reqEditors ...RequestEditorFn) (*RetryJobResponse, error)
+
 	// ListFactsWithResponse List the facts that you added, oldest first
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -6812,6 +8072,570 @@ func (r CreateEmbeddingsResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r CreateEmbeddingsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListJobsResponse304Headers the declared response headers of an HTTP 304 response for ListJobs
+type ListJobsResponse304Headers struct {
+	ETag string
+}
+
+// ListJobsResponseDefaultHeaders the declared response headers of an HTTP default response for ListJobs
+type ListJobsResponseDefaultHeaders struct {
+	RetryAfter *int
+}
+
+type ListJobsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *JobList
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers304 the parsed response headers for an HTTP 304 response
+	Headers304 *ListJobsResponse304Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ListJobsResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListJobsResponse) GetJSON200() *JobList {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListJobsResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListJobsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListJobsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListJobsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListJobsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CreateJobResponse202Headers the declared response headers of an HTTP 202 response for CreateJob
+type CreateJobResponse202Headers struct {
+	Location string
+}
+
+// CreateJobResponseDefaultHeaders the declared response headers of an HTTP default response for CreateJob
+type CreateJobResponseDefaultHeaders struct {
+	RetryAfter *int
+}
+
+type CreateJobResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *Job
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers202 the parsed response headers for an HTTP 202 response
+	Headers202 *CreateJobResponse202Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *CreateJobResponseDefaultHeaders
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r CreateJobResponse) GetJSON202() *Job {
+	return r.JSON202
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r CreateJobResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateJobResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateJobResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateJobResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateJobResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetJobResponse304Headers the declared response headers of an HTTP 304 response for GetJob
+type GetJobResponse304Headers struct {
+	ETag string
+}
+
+// GetJobResponseDefaultHeaders the declared response headers of an HTTP default response for GetJob
+type GetJobResponseDefaultHeaders struct {
+	RetryAfter *int
+}
+
+type GetJobResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Job
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers304 the parsed response headers for an HTTP 304 response
+	Headers304 *GetJobResponse304Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetJobResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetJobResponse) GetJSON200() *Job {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetJobResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetJobResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetJobResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetJobResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetJobResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CancelJobResponseDefaultHeaders the declared response headers of an HTTP default response for CancelJob
+type CancelJobResponseDefaultHeaders struct {
+	RetryAfter *int
+}
+
+type CancelJobResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Job
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *CancelJobResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r CancelJobResponse) GetJSON200() *Job {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r CancelJobResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CancelJobResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CancelJobResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CancelJobResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CancelJobResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// StreamJobEventsResponseDefaultHeaders the declared response headers of an HTTP default response for StreamJobEvents
+type StreamJobEventsResponseDefaultHeaders struct {
+	RetryAfter *int
+}
+
+type StreamJobEventsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *StreamJobEventsResponseDefaultHeaders
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r StreamJobEventsResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r StreamJobEventsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r StreamJobEventsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r StreamJobEventsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r StreamJobEventsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListJobItemsResponse304Headers the declared response headers of an HTTP 304 response for ListJobItems
+type ListJobItemsResponse304Headers struct {
+	ETag string
+}
+
+// ListJobItemsResponseDefaultHeaders the declared response headers of an HTTP default response for ListJobItems
+type ListJobItemsResponseDefaultHeaders struct {
+	RetryAfter *int
+}
+
+type ListJobItemsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *JobItemList
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers304 the parsed response headers for an HTTP 304 response
+	Headers304 *ListJobItemsResponse304Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ListJobItemsResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListJobItemsResponse) GetJSON200() *JobItemList {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListJobItemsResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListJobItemsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListJobItemsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListJobItemsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListJobItemsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// PauseJobResponseDefaultHeaders the declared response headers of an HTTP default response for PauseJob
+type PauseJobResponseDefaultHeaders struct {
+	RetryAfter *int
+}
+
+type PauseJobResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Job
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *PauseJobResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r PauseJobResponse) GetJSON200() *Job {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r PauseJobResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r PauseJobResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PauseJobResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PauseJobResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PauseJobResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetJobResultsResponseDefaultHeaders the declared response headers of an HTTP default response for GetJobResults
+type GetJobResultsResponseDefaultHeaders struct {
+	RetryAfter *int
+}
+
+type GetJobResultsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetJobResultsResponseDefaultHeaders
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetJobResultsResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetJobResultsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetJobResultsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetJobResultsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetJobResultsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ResumeJobResponseDefaultHeaders the declared response headers of an HTTP default response for ResumeJob
+type ResumeJobResponseDefaultHeaders struct {
+	RetryAfter *int
+}
+
+type ResumeJobResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Job
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ResumeJobResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ResumeJobResponse) GetJSON200() *Job {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ResumeJobResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ResumeJobResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ResumeJobResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ResumeJobResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ResumeJobResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// RetryJobResponseDefaultHeaders the declared response headers of an HTTP default response for RetryJob
+type RetryJobResponseDefaultHeaders struct {
+	RetryAfter *int
+}
+
+type RetryJobResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Job
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *RetryJobResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r RetryJobResponse) GetJSON200() *Job {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r RetryJobResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r RetryJobResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RetryJobResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RetryJobResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RetryJobResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -9295,6 +11119,178 @@ func (c *ClientWithResponses) CreateEmbeddingsWithResponse(ctx context.Context, 
 	return ParseCreateEmbeddingsResponse(rsp)
 }
 
+// ListJobsWithResponse List jobs, newest first
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/jobs (the `ListJobs` operationId).
+func (c *ClientWithResponses) ListJobsWithResponse(ctx context.Context, params *ListJobsParams, reqEditors ...RequestEditorFn) (*ListJobsResponse, error) {
+	rsp, err := c.ListJobs(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListJobsResponse(rsp)
+}
+
+// CreateJobWithBodyWithResponse Work on many studies
+//
+// The job's items are one for each study that fits the filter, or one for each of `options.questions` put to it.
+// They are made now: a study that is stored later is not part of the job. A filter that no study fits is refused.
+//
+// The job is stored when this returns, and is worked on whether or not anybody asks for it. A request that is repeated
+// with the same `Idempotency-Key` and the same body returns the job that it made before; with another body it is
+// refused (422).
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/jobs (the `CreateJob` operationId).
+func (c *ClientWithResponses) CreateJobWithBodyWithResponse(ctx context.Context, params *CreateJobParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateJobResponse, error) {
+	rsp, err := c.CreateJobWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateJobResponse(rsp)
+}
+
+// CreateJobWithResponse Work on many studies
+//
+// The job's items are one for each study that fits the filter, or one for each of `options.questions` put to it.
+// They are made now: a study that is stored later is not part of the job. A filter that no study fits is refused.
+//
+// The job is stored when this returns, and is worked on whether or not anybody asks for it. A request that is repeated
+// with the same `Idempotency-Key` and the same body returns the job that it made before; with another body it is
+// refused (422).
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/jobs (the `CreateJob` operationId).
+func (c *ClientWithResponses) CreateJobWithResponse(ctx context.Context, params *CreateJobParams, body CreateJobJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateJobResponse, error) {
+	rsp, err := c.CreateJob(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateJobResponse(rsp)
+}
+
+// GetJobWithResponse Read a job
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/jobs/{job_id} (the `GetJob` operationId).
+func (c *ClientWithResponses) GetJobWithResponse(ctx context.Context, jobId JobID, reqEditors ...RequestEditorFn) (*GetJobResponse, error) {
+	rsp, err := c.GetJob(ctx, jobId, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetJobResponse(rsp)
+}
+
+// CancelJobWithResponse Cancel a job
+//
+// What came of it so far stays. There is no way back. 409 if every item is finished.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/jobs/{job_id}/cancel (the `CancelJob` operationId).
+func (c *ClientWithResponses) CancelJobWithResponse(ctx context.Context, jobId JobID, reqEditors ...RequestEditorFn) (*CancelJobResponse, error) {
+	rsp, err := c.CancelJob(ctx, jobId, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCancelJobResponse(rsp)
+}
+
+// StreamJobEventsWithResponse Follow a job
+//
+// Server-sent events: `item` for each item that has succeeded or failed, and `job` for the job itself when it has
+// changed. The id of an event is the number of the change; a client that comes again with `Last-Event-ID` gets what
+// it has missed, and what was told before is not told again. The stream ends with the job's last event; asked for once more
+// it is empty (204). It also ends after the time of a request; browsers come again by themselves.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/jobs/{job_id}/events (the `StreamJobEvents` operationId).
+func (c *ClientWithResponses) StreamJobEventsWithResponse(ctx context.Context, jobId JobID, params *StreamJobEventsParams, reqEditors ...RequestEditorFn) (*StreamJobEventsResponse, error) {
+	rsp, err := c.StreamJobEvents(ctx, jobId, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseStreamJobEventsResponse(rsp)
+}
+
+// ListJobItemsWithResponse List a job's items
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/jobs/{job_id}/items (the `ListJobItems` operationId).
+func (c *ClientWithResponses) ListJobItemsWithResponse(ctx context.Context, jobId JobID, params *ListJobItemsParams, reqEditors ...RequestEditorFn) (*ListJobItemsResponse, error) {
+	rsp, err := c.ListJobItems(ctx, jobId, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListJobItemsResponse(rsp)
+}
+
+// PauseJobWithResponse Pause a job
+//
+// Items that were begun are finished, no others are begun. 409 if the job is over.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/jobs/{job_id}/pause (the `PauseJob` operationId).
+func (c *ClientWithResponses) PauseJobWithResponse(ctx context.Context, jobId JobID, reqEditors ...RequestEditorFn) (*PauseJobResponse, error) {
+	rsp, err := c.PauseJob(ctx, jobId, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePauseJobResponse(rsp)
+}
+
+// GetJobResultsWithResponse Read what came of a job
+//
+// Every item that has succeeded or failed so far, by its position: one JSON object a line, as in `/items`, or
+// comma-separated values (RFC 4180) with a header. A cell that a spreadsheet would take for a formula begins with
+// an apostrophe.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/jobs/{job_id}/results (the `GetJobResults` operationId).
+func (c *ClientWithResponses) GetJobResultsWithResponse(ctx context.Context, jobId JobID, reqEditors ...RequestEditorFn) (*GetJobResultsResponse, error) {
+	rsp, err := c.GetJobResults(ctx, jobId, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetJobResultsResponse(rsp)
+}
+
+// ResumeJobWithResponse Go on with a paused job
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/jobs/{job_id}/resume (the `ResumeJob` operationId).
+func (c *ClientWithResponses) ResumeJobWithResponse(ctx context.Context, jobId JobID, reqEditors ...RequestEditorFn) (*ResumeJobResponse, error) {
+	rsp, err := c.ResumeJob(ctx, jobId, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseResumeJobResponse(rsp)
+}
+
+// RetryJobWithResponse Try the failed items again
+//
+// 409 if none has failed or the job was cancelled.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/jobs/{job_id}/retry (the `RetryJob` operationId).
+func (c *ClientWithResponses) RetryJobWithResponse(ctx context.Context, jobId JobID, reqEditors ...RequestEditorFn) (*RetryJobResponse, error) {
+	rsp, err := c.RetryJob(ctx, jobId, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRetryJobResponse(rsp)
+}
+
 // ListFactsWithResponse List the facts that you added, oldest first
 //
 // Returns a wrapper object for the known response body format(s).
@@ -10258,6 +12254,504 @@ func ParseCreateEmbeddingsResponse(rsp *http.Response) (*CreateEmbeddingsRespons
 	switch {
 	case true:
 		var headers CreateEmbeddingsResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListJobsResponse parses an HTTP response from a ListJobsWithResponse call
+func ParseListJobsResponse(rsp *http.Response) (*ListJobsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListJobsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest JobList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case rsp.StatusCode == 304:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 304:
+		var headers ListJobsResponse304Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers304 = &headers
+	case true:
+		var headers ListJobsResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCreateJobResponse parses an HTTP response from a CreateJobWithResponse call
+func ParseCreateJobResponse(rsp *http.Response) (*CreateJobResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateJobResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest Job
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 202:
+		var headers CreateJobResponse202Headers
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Location = value
+		}
+		response.Headers202 = &headers
+	case true:
+		var headers CreateJobResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetJobResponse parses an HTTP response from a GetJobWithResponse call
+func ParseGetJobResponse(rsp *http.Response) (*GetJobResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetJobResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Job
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case rsp.StatusCode == 304:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 304:
+		var headers GetJobResponse304Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers304 = &headers
+	case true:
+		var headers GetJobResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCancelJobResponse parses an HTTP response from a CancelJobWithResponse call
+func ParseCancelJobResponse(rsp *http.Response) (*CancelJobResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CancelJobResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Job
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers CancelJobResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseStreamJobEventsResponse parses an HTTP response from a StreamJobEventsWithResponse call
+func ParseStreamJobEventsResponse(rsp *http.Response) (*StreamJobEventsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &StreamJobEventsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers StreamJobEventsResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListJobItemsResponse parses an HTTP response from a ListJobItemsWithResponse call
+func ParseListJobItemsResponse(rsp *http.Response) (*ListJobItemsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListJobItemsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest JobItemList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case rsp.StatusCode == 304:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 304:
+		var headers ListJobItemsResponse304Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers304 = &headers
+	case true:
+		var headers ListJobItemsResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParsePauseJobResponse parses an HTTP response from a PauseJobWithResponse call
+func ParsePauseJobResponse(rsp *http.Response) (*PauseJobResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PauseJobResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Job
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers PauseJobResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetJobResultsResponse parses an HTTP response from a GetJobResultsWithResponse call
+func ParseGetJobResultsResponse(rsp *http.Response) (*GetJobResultsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetJobResultsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers GetJobResultsResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseResumeJobResponse parses an HTTP response from a ResumeJobWithResponse call
+func ParseResumeJobResponse(rsp *http.Response) (*ResumeJobResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ResumeJobResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Job
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers ResumeJobResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseRetryJobResponse parses an HTTP response from a RetryJobWithResponse call
+func ParseRetryJobResponse(rsp *http.Response) (*RetryJobResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RetryJobResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Job
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers RetryJobResponseDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {

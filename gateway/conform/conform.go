@@ -96,6 +96,9 @@ func (c transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	return response, nil
 }
 
+// lines is the media type of JSON values, each on a line of its own; the schema is that of one.
+const lines = "application/x-ndjson"
+
 // isStream reports whether an answer ends only when somebody ends it.
 func isStream(header http.Header) bool {
 	return strings.HasPrefix(header.Get("Content-Type"), "text/event-stream")
@@ -149,9 +152,19 @@ func (c *Checker) check(r *http.Request, status int, header http.Header, body []
 		complain("the media type %q is not described", mediaType)
 		return
 	}
-	if strings.HasSuffix(mediaType, "json") {
+	documents := [][]byte{body}
+	switch {
+	case mediaType == lines:
+		documents = bytes.Split(bytes.TrimSuffix(body, []byte("\n")), []byte("\n"))
+	case !strings.HasSuffix(mediaType, "json"):
+		return
+	}
+	for _, document := range documents {
+		if len(document) == 0 && mediaType == lines { // there is nothing
+			continue
+		}
 		var value any
-		if err := json.Unmarshal(body, &value); err != nil {
+		if err := json.Unmarshal(document, &value); err != nil {
 			complain("%v", err)
 		} else if err := content.Schema.Value.VisitJSON(value, openapi3.VisitAsResponse()); err != nil {
 			complain("%v", err)

@@ -141,16 +141,16 @@ type Problem struct {
 
 // Result is what came of an item. Which fields are set depends on the task.
 type Result struct {
-	AnswerID   string          `json:"answer_id,omitempty"`
-	ReportID   string          `json:"report_id,omitempty"`
-	Answer     string          `json:"answer,omitempty"` // the most probable one, needs_review or not
-	Confidence float64         `json:"confidence,omitempty"`
-	Status     analysis.Status `json:"status,omitempty"`
-	Findings   []Finding       `json:"findings,omitempty"`
-	Embeddings []Embedding     `json:"embeddings,omitempty"`
-	Expected   string          `json:"expected,omitempty"`
-	Correct    *bool           `json:"correct,omitempty"`
-	Degraded   []string        `json:"degraded,omitempty"` // modalities that the result lacks
+	AnswerID   string              `json:"answer_id,omitempty"`
+	ReportID   string              `json:"report_id,omitempty"`
+	Answer     string              `json:"answer,omitempty"` // the most probable one, needs_review or not
+	Confidence float64             `json:"confidence,omitempty"`
+	Status     analysis.Status     `json:"status,omitempty"`
+	Findings   []Finding           `json:"findings,omitempty"`
+	Embeddings []Embedding         `json:"embeddings,omitempty"`
+	Expected   string              `json:"expected,omitempty"`
+	Correct    *bool               `json:"correct,omitempty"`
+	Degraded   []analysis.Modality `json:"degraded,omitempty"` // modalities that the result lacks
 }
 
 // Finding is a finding of a report in short.

@@ -77,14 +77,16 @@ type WorkerOptions struct {
 	Count int
 	// ItemTime bounds the work on one item. An item whose worker died is given to another one when a little more has passed.
 	ItemTime time.Duration
-	Perform  jobs.Perform
-	Log      *slog.Logger
+	// DrainTime is how long items that were begun may go on after the order to stop; then they are left to others.
+	DrainTime time.Duration
+	Perform   jobs.Perform
+	Log       *slog.Logger
 }
 
 // rescueMargin is how much longer than ItemTime an item may be unfinished before its worker counts as dead.
 const rescueMargin = 5 * time.Second
 
-// StartWorkers works on the jobs of all tenants until Stop. The workers have connections of their own to the database
+// StartWorkers works on the jobs of all tenants until ctx ends or Close is called. The workers have connections of their own to the database
 // behind url, so that they take none from the requests.
 func (s *Store) StartWorkers(ctx context.Context, url string, options WorkerOptions) (*Workers, error) {
 	config, err := pgxpool.ParseConfig(url)
@@ -103,6 +105,7 @@ func (s *Store) StartWorkers(ctx context.Context, url string, options WorkerOpti
 		Queues:               map[string]river.QueueConfig{itemQueue: {MaxWorkers: options.Count, FetchCooldown: fetchCooldown}},
 		Workers:              all,
 		JobTimeout:           options.ItemTime,
+		SoftStopTimeout:      options.DrainTime,
 		RescueStuckJobsAfter: options.ItemTime + rescueMargin,
 		MaxAttempts:          2 * itemAttempts, // ours ends it first, with a result that says so
 
@@ -115,22 +118,17 @@ func (s *Store) StartWorkers(ctx context.Context, url string, options WorkerOpti
 		pool.Close()
 		return nil, fmt.Errorf("make the workers: %w", err)
 	}
-	if err := client.Start(context.WithoutCancel(ctx)); err != nil {
+	if err := client.Start(ctx); err != nil {
 		pool.Close()
 		return nil, fmt.Errorf("start the workers: %w", err)
 	}
 	return &Workers{client: client, pool: pool}, nil
 }
 
-// Stop begins no more items and waits for those that were begun; when ctx ends they are interrupted and left to others.
-func (w *Workers) Stop(ctx context.Context) error {
+// Close begins no more items and waits for those that were begun.
+func (w *Workers) Close() error {
 	defer w.pool.Close()
-	if err := w.client.Stop(ctx); err == nil || ctx.Err() == nil {
-		return err
-	}
-	interrupt, cancel := context.WithTimeout(context.WithoutCancel(ctx), rescueMargin)
-	defer cancel()
-	if err := w.client.StopAndCancel(interrupt); err != nil {
+	if err := w.client.Stop(context.Background()); err != nil {
 		return fmt.Errorf("stop the workers: %w", err)
 	}
 	return nil

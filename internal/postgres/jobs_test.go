@@ -46,12 +46,12 @@ func (b *bench) ask(request jobs.Request) *jobs.Job {
 
 func (b *bench) work(count int, perform jobs.Perform) *postgres.Workers {
 	b.t.Helper()
-	w, err := b.StartWorkers(b.ctx, b.url, postgres.WorkerOptions{Count: count, ItemTime: time.Minute, Perform: perform, Log: slog.New(slog.DiscardHandler)})
+	w, err := b.StartWorkers(b.ctx, b.url, postgres.WorkerOptions{Count: count, ItemTime: time.Minute, DrainTime: time.Minute, Perform: perform, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		b.t.Fatal(err)
 	}
 	b.t.Cleanup(func() {
-		if err := w.Stop(context.Background()); err != nil {
+		if err := w.Close(); err != nil {
 			b.t.Error(err)
 		}
 	})
@@ -261,7 +261,7 @@ func TestFailedItems(t *testing.T) {
 		t.Fatalf("%+v", job)
 	}
 	failed, err := b.JobItems(b.ctx, job.ID, jobs.ItemFailed, 0, 10)
-	if err != nil || len(failed) != 2 || *failed[0].Problem != (jobs.Problem{Code: analysis.UnsupportedMedia, Field: "image", Message: "no picture", Limit: "PNG", Value: "GIF"}) ||
+	if err != nil || len(failed) != 2 || failed[0].Problem.Code != analysis.UnsupportedMedia || failed[0].Problem.Limit != "PNG" || len(failed[0].Problem.TraceID) != 32 ||
 		failed[1].Problem.Code != analysis.NotFound {
 		t.Errorf("failed are %+v %v", failed, err)
 	}

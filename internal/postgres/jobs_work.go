@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"slices"
@@ -12,6 +13,7 @@ import (
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 	"github.com/riverqueue/river/rivertype"
+	"go.opentelemetry.io/otel/trace"
 
 	"consilium/internal/analysis"
 	"consilium/internal/jobs"
@@ -32,7 +34,10 @@ func (w *itemWorker) NextRetry(job *river.Job[itemArgs]) time.Time {
 
 // Work implements river.Worker. What it returns as an error is tried again.
 func (w *itemWorker) Work(ctx context.Context, job *river.Job[itemArgs]) error {
-	ctx = analysis.WithBulk(analysis.WithTenant(ctx, job.Args.Tenant))
+	ctx, err := traced(analysis.WithBulk(analysis.WithTenant(ctx, job.Args.Tenant)))
+	if err != nil {
+		return err
+	}
 	work, err := w.begin(ctx, job)
 	if err != nil || work == nil {
 		return err
@@ -52,7 +57,19 @@ func (w *itemWorker) Work(ctx context.Context, job *river.Job[itemArgs]) error {
 		w.putBack(ctx, job)
 		return err
 	}
+	w.options.Log.WarnContext(ctx, "an item failed", "job", job.Args.Job, "item", job.Args.Position, "error", err.Error())
 	return w.finish(ctx, job, nil, err)
+}
+
+// traced begins a trace for the work on one item: its calls of the models and what is logged belong to it.
+func traced(ctx context.Context) (context.Context, error) {
+	var ids [24]byte
+	if _, err := rand.Read(ids[:]); err != nil {
+		return nil, fmt.Errorf("make a trace id: %w", err)
+	}
+	return trace.ContextWithSpanContext(ctx, trace.NewSpanContext(trace.SpanContextConfig{
+		TraceID: trace.TraceID(ids[:16]), SpanID: trace.SpanID(ids[16:]), TraceFlags: trace.FlagsSampled,
+	})), nil
 }
 
 // putBack says that the item is not being worked on until it is tried again. It is a courtesy to who counts: an item of a
@@ -169,7 +186,7 @@ func (s *Store) storeOutcome(ctx context.Context, tx pgx.Tx, a itemArgs, outcome
 	var problem *jobs.Problem
 	var stages []analysis.Stage
 	if cause != nil {
-		state, counter, problem = "failed", "failed", problemOf(cause)
+		state, counter, problem = "failed", "failed", problemOf(ctx, cause)
 	} else {
 		result, stages = outcome.Result, outcome.Stages
 		if outcome.Answer != nil {
@@ -199,12 +216,15 @@ func (s *Store) storeOutcome(ctx context.Context, tx pgx.Tx, a itemArgs, outcome
 }
 
 // problemOf is what the user may know of an error.
-func problemOf(err error) *jobs.Problem {
+func problemOf(ctx context.Context, err error) *jobs.Problem {
+	p := &jobs.Problem{Code: analysis.CodeOf(err), Message: "the item failed on our side; the log has the cause under this trace id", TraceID: trace.SpanContextFromContext(ctx).TraceID().String()}
 	var e *analysis.Error
-	if !errors.As(err, &e) {
-		return &jobs.Problem{Code: analysis.CodeOf(err), Message: "the item failed on our side; the log has the cause"}
+	if errors.As(err, &e) {
+		p.Message, p.Field, p.Limit, p.Value = e.Message, e.Field, e.Limit, e.Value
+	} else if p.Code == analysis.Canceled {
+		p.Message = "the item was not finished in time"
 	}
-	return &jobs.Problem{Code: e.Code, Message: e.Message, Field: e.Field, Limit: e.Limit, Value: e.Value}
+	return p
 }
 
 // lockJob locks a job's row, which every change of the job holds, and returns what a person has decided about it.
