@@ -209,6 +209,24 @@ func (e ImportItemStatus) Valid() bool {
 	}
 }
 
+// Defines values for JobEventEvent.
+const (
+	EventItem JobEventEvent = "item"
+	EventJob  JobEventEvent = "job"
+)
+
+// Valid indicates whether the value is a known member of the JobEventEvent enum.
+func (e JobEventEvent) Valid() bool {
+	switch e {
+	case EventItem:
+		return true
+	case EventJob:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for JobItemState.
 const (
 	ItemCancelled JobItemState = "cancelled"
@@ -1189,6 +1207,19 @@ type JobEvaluation struct {
 	FloorLabel string          `json:"floor_label"`
 	Labels     []JobLabelScore `json:"labels"`
 }
+
+// JobEvent defines model for JobEvent.
+type JobEvent struct {
+	// Data A JobItem or a Job, as JSON
+	Data  string        `json:"data"`
+	Event JobEventEvent `json:"event"`
+
+	// Id For `Last-Event-ID`
+	Id string `json:"id"`
+}
+
+// JobEventEvent defines model for JobEvent.Event.
+type JobEventEvent string
 
 // JobFinding defines model for JobFinding.
 type JobFinding struct {
