@@ -33,7 +33,7 @@ func segmentation(ctx context.Context, e Env) ([]Figure, error) {
 		return nil, err
 	}
 	m := &segmentationRun{env: e, films: films}
-	for _, part := range []func(context.Context) error{m.lungs, m.hearts, m.lesions, m.refusals} {
+	for _, part := range []func(context.Context) error{m.lungs, m.annotators, m.hearts, m.lesions, m.refusals} {
 		if err := part(ctx); err != nil {
 			return nil, err
 		}
@@ -180,11 +180,11 @@ func (r *segmentationRun) blind(film []byte) analysis.Segmenter {
 	return r.env.Models.Segmenter
 }
 
-// refusals counts the unseen films that the platform measures, frontal and lateral, and how well the share of opacities
-// tells pneumonia from no finding.
+// refusals counts the unseen films that the platform measures, frontal and lateral, and how much of the lungs it calls
+// an opacity on films without any finding, from which the share should tell pneumonia.
 func (r *segmentationRun) refusals(ctx context.Context) error {
-	var frontal, lateral, shares []float64
-	var frontalPatients, lateralPatients []string
+	var frontal, lateral, shares, healthy, usual, usualIll []float64
+	var frontalPatients, lateralPatients, healthyPatients, illPatients []string
 	var ill []bool
 	for _, f := range r.films {
 		if !unseen(f) {
@@ -207,6 +207,16 @@ func (r *segmentationRun) refusals(ctx context.Context) error {
 			left, _ := measurement(s, "lesion_share_left_lung")
 			if f.NIH && ok {
 				shares, ill = append(shares, right+left), append(ill, f.Has(pneumonia))
+				within := 0.0
+				if max(right, left) <= analysis.UsualLesionShare {
+					within = 1
+				}
+				switch {
+				case f.Has("No Finding"):
+					healthy, usual, healthyPatients = append(healthy, (right+left)/2), append(usual, within), append(healthyPatients, f.Patient)
+				case f.Has(pneumonia):
+					usualIll, illPatients = append(usualIll, within), append(illPatients, f.Patient)
+				}
 			}
 		}
 	}
@@ -215,6 +225,12 @@ func (r *segmentationRun) refusals(ctx context.Context) error {
 	}
 	if len(lateral) > 0 {
 		r.figures = append(r.figures, meanFigure("lateral-refused", lateral, lateralPatients, 0))
+	}
+	if len(healthy) > 0 {
+		r.figures = append(r.figures, meanFigure("lesion-share-no-finding", healthy, healthyPatients, 0), meanFigure("lesion-usual-no-finding", usual, healthyPatients, 0))
+	}
+	if len(usualIll) > 0 {
+		r.figures = append(r.figures, meanFigure("lesion-usual-pneumonia", usualIll, illPatients, meanOf(usual)))
 	}
 	if slices.Contains(ill, true) && slices.Contains(ill, false) {
 		r.figures = append(r.figures, auroc("segmentation", "auroc-pneumonia-by-lesion-share", shares, ill, 0.5))

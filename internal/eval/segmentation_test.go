@@ -162,8 +162,8 @@ func TestSegmentationOfSchematicFilms(t *testing.T) {
 		value float64
 		n     int
 	}{
-		"dice-lung": {1, 3}, "dice-lung-median": {1, 3}, "dice-lung-min": {1, 3}, "dice-heart": {1, 4}, "cardiothoracic-ratio-error": {0, 4},
-		"dice-lesion": {1, 4}, "dice-consolidation": {1, 4}, "frontal-measured": {1, 3}, "lateral-refused": {1, 1},
+		"dice-lung": {1, 3}, "dice-lung-median": {1, 3}, "dice-lung-min": {1, 3}, "dice-annotators": {1, 8}, "dice-heart": {1, 4}, "cardiothoracic-ratio-error": {0, 4},
+		"dice-lesion": {1, 4}, "dice-consolidation": {1, 4}, "frontal-measured": {1, 3}, "lateral-refused": {1, 1}, "lesion-share-no-finding": {0, 1}, "lesion-usual-no-finding": {1, 1}, "lesion-usual-pneumonia": {1, 2},
 		"auroc-pneumonia-by-lesion-share": {1, 3},
 	} {
 		if f := by[metric]; f.Value < want.value-1e-9 || f.Value > want.value+1e-9 || f.N != want.n {

@@ -67,7 +67,9 @@ func judged() *analysis.Result {
 
 func TestAReportMeasuresTheMasks(t *testing.T) {
 	p := (&parts{result: judged()}).pipeline()
-	s := segmentation(chest())
+	boxes := chest()
+	boxes[analysis.Lesion][0].bottom, boxes[analysis.GroundGlass][0].bottom = 50, 50
+	s := segmentation(boxes)
 	p.Segmenter = masks{made: []*analysis.Segmentation{s}}
 	ctx, timing := WithTiming(t.Context())
 	result, err := p.Analyze(ctx, &imageReport)
@@ -75,8 +77,8 @@ func TestAReportMeasuresTheMasks(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := map[string]float64{
-		"right_lung_area": 0.1, "left_lung_area": 0.1, "cardiothoracic_ratio": 0.5, "lesion_share_right_lung": 0.2, "lesion_share_left_lung": 0.05,
-		"ground_glass_share": 0.1, "consolidation_share": 0.025,
+		"right_lung_area": 0.1, "left_lung_area": 0.1, "cardiothoracic_ratio": 0.5, "lesion_share_right_lung": 0.6, "lesion_share_left_lung": 0.05,
+		"ground_glass_share": 0.3, "consolidation_share": 0.025,
 	}
 	got := result.Segmentation.Measurements
 	if len(got) != len(want) {
@@ -114,7 +116,7 @@ func TestAReportMeasuresTheMasks(t *testing.T) {
 		}
 	}
 	all := strings.Join(text, "\n")
-	for _, part := range []string{"right lung covers 10.0 % of the picture, the left lung 10.0 %", "Cardiothoracic ratio: 0.50", "20.0 % of the right lung and 5.0 % of the left", "10.0 % show ground glass and 2.5 % consolidation"} {
+	for _, part := range []string{"right lung covers 10.0 % of the picture, the left lung 10.0 %", "Cardiothoracic ratio: 0.50", "60.0 % of the right lung and 5.0 % of the left", "30.0 % are marked as ground glass and 2.5 % as consolidation"} {
 		if !strings.Contains(all, part) {
 			t.Errorf("the report lacks %q:\n%s", part, all)
 		}
@@ -124,6 +126,38 @@ func TestAReportMeasuresTheMasks(t *testing.T) {
 	}
 	if !strings.Contains(reasons(n), "Pleural effusion was not measured") {
 		t.Errorf("not assessed: %v", n.NotAssessed)
+	}
+}
+
+func TestAReportNamesNoKindOfOpacityWhereHealthyLungsShowAsMuch(t *testing.T) {
+	usual := analysis.UsualLesionShare
+	for name, test := range map[string]struct {
+		rows  int // of the right lung's 50, marked as ground glass
+		says  string
+		kinds bool
+	}{
+		"nothing marked":    {0, "marks 0.0 % of the right lung and 5.0 % of the left lung as opacities, no more than on healthy films", false},
+		"as on healthy":     {int(50 * usual), "as opacities, no more than on healthy films", false},
+		"more than healthy": {int(50*usual) + 1, "as opacities, more than on most healthy films", true},
+	} {
+		boxes := chest()
+		marked := box{15, 20, 35, 20 + test.rows}
+		boxes[analysis.Lesion][0], boxes[analysis.GroundGlass] = marked, []box{marked}
+		s := segmentation(boxes)
+		if err := Measure(s); err != nil || s.Problem != "" {
+			t.Fatalf("%s: %v %s", name, err, s.Problem)
+		}
+		var text []string
+		for _, sentence := range measured(s) {
+			text = append(text, sentence.plain.Text)
+		}
+		all := strings.Join(text, "\n")
+		if !strings.Contains(all, test.says) || strings.Contains(all, "ground glass") != test.kinds || strings.Contains(all, "%!") || strings.Contains(all, "%%") {
+			t.Errorf("%s: the report says\n%s", name, all)
+		}
+		if !strings.Contains(all, "19 of 20 films without a finding") {
+			t.Errorf("%s: the report does not say what healthy lungs show:\n%s", name, all)
+		}
 	}
 }
 

@@ -6,7 +6,8 @@ import (
 	"consilium/internal/analysis"
 )
 
-// measured states what was measured, each number with its measurement as the evidence.
+// measured states what was measured, each number with its measurement as the evidence. What kind of opacity is marked goes
+// unsaid where healthy lungs show as much.
 func measured(s *analysis.Segmentation) (sentences []planned) {
 	found := map[string]analysis.Measurement{}
 	for _, m := range s.Measurements {
@@ -32,8 +33,13 @@ func measured(s *analysis.Segmentation) (sentences []planned) {
 	}
 	state("The right lung covers %s of the picture, the left lung %s.", analysis.RightLungArea, analysis.LeftLungArea)
 	state("Cardiothoracic ratio: %s, the heart's width over the chest's; a film taken from the front (AP) or lying down shows the heart wider than it is.", analysis.CardiothoracicRatio)
-	state("Opacities cover %s of the right lung and %s of the left lung.", analysis.LesionShareRightLung, analysis.LesionShareLeftLung)
-	state("Of both lungs %s show ground glass and %s consolidation.", analysis.GroundGlassShare, analysis.ConsolidationShare)
+	healthy := fmt.Sprintf("; on 19 of 20 films without a finding it marks at most %.0f %%%% of either lung.", 100*analysis.UsualLesionShare) // a format
+	if max(found[analysis.LesionShareRightLung].Value, found[analysis.LesionShareLeftLung].Value) <= analysis.UsualLesionShare {
+		state("The model marks %s of the right lung and %s of the left lung as opacities, no more than on healthy films"+healthy, analysis.LesionShareRightLung, analysis.LesionShareLeftLung)
+		return sentences
+	}
+	state("The model marks %s of the right lung and %s of the left lung as opacities, more than on most healthy films"+healthy, analysis.LesionShareRightLung, analysis.LesionShareLeftLung)
+	state("Of both lungs %s are marked as ground glass and %s as consolidation.", analysis.GroundGlassShare, analysis.ConsolidationShare)
 	return sentences
 }
 
