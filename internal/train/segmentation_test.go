@@ -34,8 +34,8 @@ func writeGrey(t *testing.T, path string, at func(x, y int) uint8) {
 	writeFileIn(t, path, b.Bytes())
 }
 
-// filmFolder holds schematic films: two dark lungs, a bright heart between them, a grey lesion in one. What must not be
-// opened is no picture at all.
+// filmFolder holds schematic films: two dark lungs, a bright heart between them, a grey lesion on every second one. What must not
+// be opened is no picture at all.
 func filmFolder(t *testing.T) string {
 	t.Helper()
 	data := t.TempDir()
@@ -67,7 +67,7 @@ func filmFolder(t *testing.T) string {
 				switch {
 				case lateral:
 					return 120
-				case lesion(x, y):
+				case i%2 == 0 && lesion(x, y):
 					return 130
 				case lung(x, y):
 					return 40
@@ -127,7 +127,7 @@ func fitSmall(t *testing.T, recipe, data, out string, set ...string) string {
 	return log.String()
 }
 
-func TestLungsAreLearntFromAFewFilms(t *testing.T) {
+func TestLungsAreLearntFromAFewFilmsAndLesionsOnTheirEncoder(t *testing.T) {
 	data, out := filmFolder(t), filepath.Join(t.TempDir(), "lungs.safetensors")
 	log := fitSmall(t, "lungs", data, out, "steps=60")
 	if !strings.Contains(log, "14 training films, 1 with nothing to find, 1 validation films") {
@@ -146,6 +146,16 @@ func TestLungsAreLearntFromAFewFilms(t *testing.T) {
 	}
 	raw, metadata, err := tensor.ReadSafetensors(out)
 	if err != nil || len(raw) == 0 || !strings.Contains(metadata["config"], `"heart"`) {
+		t.Errorf("the weights hold %d tensors and %v: %v", len(raw), metadata, err)
+	}
+
+	lesions := filepath.Join(t.TempDir(), "lesions.safetensors")
+	log = fitSmall(t, "lesions", data, lesions, "start="+out, "batch=4", "empty=2", "steps=10", "validate=10", "fold=1")
+	if !strings.Contains(log, "3 training films, 4 with nothing to find, 1 validation films") || !strings.Contains(log, "Dice of lesion 0.") || !strings.Contains(log, "on 19 of 20 (1 films)") {
+		t.Errorf("the log says %s", log)
+	}
+	raw, metadata, err = tensor.ReadSafetensors(lesions)
+	if err != nil || len(metadata[LeftOut]) != 64 || raw["encoder.stem.weight"].Values != nil {
 		t.Errorf("the weights hold %d tensors and %v: %v", len(raw), metadata, err)
 	}
 }
@@ -184,6 +194,21 @@ func TestBadSegmentationRecipesAreRefused(t *testing.T) {
 	}
 	if err := Train(t.Context(), r, Env{Data: data, Out: filepath.Join(t.TempDir(), "x"), Device: tensor.CPU, Threads: 1, Log: &strings.Builder{}}); err == nil || !strings.Contains(err.Error(), "f0.png") {
 		t.Errorf("a broken mask: %v", err)
+	}
+}
+
+func TestClassesCountTheSame(t *testing.T) {
+	engine := tensor.NewEngine(tensor.Options{Device: tensor.CPU, Threads: 1})
+	defer engine.Close()
+	var got []float32
+	err := engine.Do(t.Context(), func(a *tensor.Arena) error {
+		v := a.FromFloat32([]float32{1, 2, 7, 3, 8, 7, 5, 6, 7}, 3, 3)
+		counts := a.FromFloat32([]float32{1, 0, 0, 1, 0, 0, 1, 1, 0}, 3, 3) // all films, one film, no film
+		got = a.Float32s(classMean(a, v, counts))
+		return nil
+	})
+	if want := (3 + 6 + 0) / 3.0; err != nil || len(got) != 1 || math.Abs(float64(got[0])-want) > 1e-4 {
+		t.Errorf("the mean over classes is %v, want %v: %v", got, want, err)
 	}
 }
 
