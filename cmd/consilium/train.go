@@ -21,13 +21,14 @@ import (
 
 // trained is where each recipe's weights belong: where the service embeds them from.
 var trained = map[string]string{
-	"audio":       "services/audio-encoder/weights/wavenet.safetensors",
-	"lesions":     "services/vision-encoder/weights/lesions.safetensors",
-	"lungs":       "services/vision-encoder/weights/lungs.safetensors",
-	"report":      "services/fusion/weights/report.safetensors",
-	"radiographs": "services/vision-encoder/weights/radiographs.safetensors",
-	"vqa":         "services/fusion/weights/fusion.safetensors",
-	"vqa-rad":     "services/fusion/weights/vqa-rad.safetensors",
+	"audio":         "services/audio-encoder/weights/wavenet.safetensors",
+	"lesions":       "services/vision-encoder/weights/lesions.safetensors",
+	"lungs":         "services/vision-encoder/weights/lungs.safetensors",
+	"report":        "services/fusion/weights/report.safetensors",
+	"report-smollm": "services/fusion/weights/report-smollm.safetensors",
+	"radiographs":   "services/vision-encoder/weights/radiographs.safetensors",
+	"vqa":           "services/fusion/weights/fusion.safetensors",
+	"vqa-rad":       "services/fusion/weights/vqa-rad.safetensors",
 }
 
 var trainCommand = command{

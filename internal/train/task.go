@@ -50,11 +50,12 @@ type Env struct {
 
 // tasks are what recipes can train, by the value of the key "task".
 var tasks = map[string]func(ctx context.Context, r *Recipe, env Env) error{
-	"audio":       trainAudio,
-	"lesions":     trainLesions,
-	"lungs":       trainLungs,
-	"report":      trainReport,
-	"radiographs": trainRadiographs,
-	"vqa":         trainVQA,
-	"vqa-rad":     trainVQARAD,
+	"audio":         trainAudio,
+	"lesions":       trainLesions,
+	"lungs":         trainLungs,
+	"report":        trainReport,
+	"report-smollm": trainReportSmolLM,
+	"radiographs":   trainRadiographs,
+	"vqa":           trainVQA,
+	"vqa-rad":       trainVQARAD,
 }

@@ -77,3 +77,9 @@ func (c Config) edges() []float32 {
 	}
 	return out
 }
+
+// NodeDim is the number of values of a node.
+func (c Config) NodeDim() int64 { return int64(len(c.Observations)) + stateValues }
+
+// BeginDim is the number of values of what is to be stated.
+func (c Config) BeginDim() int64 { return 2*int64(len(c.Observations)) + placeValues }

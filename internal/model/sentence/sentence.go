@@ -82,8 +82,8 @@ func New(a *tensor.Arena, p *tensor.Params, c Config) *Model {
 		row:    p.Get(a, "image.row", tensor.Normal(0.1), c.Grid, c.Dim),
 		col:    p.Get(a, "image.col", tensor.Normal(0.1), c.Grid, c.Dim),
 		graph: graphattention.New(a, p.Sub("graph"), graphattention.Config{
-			In: int64(len(c.Observations)) + stateValues, Dim: c.Dim, Heads: c.Heads, Depth: 2, Relations: 2}),
-		begin:  layer.NewLinear(a, p.Sub("begin"), 2*int64(len(c.Observations))+placeValues, c.Dim),
+			In: c.NodeDim(), Dim: c.Dim, Heads: c.Heads, Depth: 2, Relations: 2}),
+		begin:  layer.NewLinear(a, p.Sub("begin"), c.BeginDim(), c.Dim),
 		words:  p.Get(a, "words", tensor.Normal(0.1), int64(len(c.Words)), c.Dim),
 		place:  p.Get(a, "place", tensor.Normal(0.1), 1+c.Length, c.Dim),
 		self:   layer.NewAttention(a, block.Sub("self"), c.Dim, c.Heads),

@@ -104,6 +104,11 @@ func (m *Model) Logits(a *tensor.Arena, hidden tensor.T) tensor.T {
 	return a.Linear(hidden, m.words, tensor.T{})
 }
 
+// LogitsOf returns what some ids (M) get after hidden states (..., D): (..., M).
+func (m *Model) LogitsOf(a *tensor.Arena, hidden tensor.T, ids []int64) tensor.T {
+	return a.Linear(hidden, m.Embed(a, ids, int64(len(ids))), tensor.T{})
+}
+
 // place is where tokens stand: cosines and sines of their rotations (T, D/2H) and what hides later tokens from earlier
 // ones, (T, S).
 type place struct{ cos, sin, mask tensor.T }
