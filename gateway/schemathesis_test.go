@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"context"
 	_ "embed"
 	"fmt"
 	"maps"
@@ -31,7 +30,7 @@ func TestSchemathesis(t *testing.T) {
 		t.Skip("takes a minute")
 	}
 	folder := conform.Python(t, "schemathesis", "4.32.5", fuzzerRequirements)
-	f := newKnowledge(t)
+	f := whole(t)
 	config, parameters := fuzzerConfig, f.known()
 	for _, name := range slices.Sorted(maps.Keys(parameters)) {
 		config += fmt.Sprintf("[dictionaries.%s]\nvalues = [%s]\n", name, strings.Join(parameters[name], ", "))
@@ -59,29 +58,4 @@ func bindings(lists map[string][]string) (lines string) {
 		}
 	}
 	return lines
-}
-
-// known stores something of everything and returns values of path parameters that lead to it, as TOML writes them.
-func (f *fixture) known() map[string][]string {
-	f.t.Helper()
-	study := f.create()
-	onStudy := report(f.t, f, study.Id)
-	model := f.mustBring("known", "weights")
-	uids := f.must(film("1.2.1", "1.2.1.0", "1.2.1.9.0"))[0]
-	added, err := f.client.AddFactWithResponse(context.Background(), newFact("FINDING:mass", "suggests", "DOID:114"))
-	if err != nil || added.JSON201 == nil {
-		f.t.Fatalf("added %s, %v", added.Body, err)
-	}
-	text := func(values ...string) (quoted []string) {
-		for _, value := range values {
-			quoted = append(quoted, fmt.Sprintf("%q", value))
-		}
-		return quoted
-	}
-	return map[string][]string{
-		"study_id": text(study.Id), "doomed": text(f.create().Id, f.create().Id), "artefact_id": text(study.Artefacts[0].Id, study.Artefacts[1].Id),
-		"report_id": text(onStudy.Id), "label": text("pneumonia"), "version": {"1"}, "model": text(model.Name),
-		"study_uid": text(uids[0]), "series_uid": text(uids[1]), "instance_uid": text(uids[2]), "frames": text("1", "1,2"),
-		"term_id": text("DOID:552", "FINDING:mass"), "fact_id": text(*added.JSON201.Fact.Id),
-	}
 }

@@ -1437,7 +1437,7 @@ type KnowledgeFactList struct {
 	Version    int         `json:"version"`
 }
 
-// KnowledgeFactRequest defines model for KnowledgeFactRequest.
+// KnowledgeFactRequest Example: {"object":"DOID:162","provenance":{"confidence":0.9,"source":"A textbook"},"relation":"suggests","subject":"FINDING:mass"}
 type KnowledgeFactRequest struct {
 	// Negated States that this is not so
 	Negated *bool `json:"negated,omitempty"`
@@ -1898,7 +1898,7 @@ type Problem struct {
 	Value *string `json:"value,omitempty"`
 }
 
-// QuestionRequest defines model for QuestionRequest.
+// QuestionRequest Example: {"candidates":3,"question":"What does the image show?"}
 type QuestionRequest struct {
 	// ArtefactIds The artefacts to use, at most one of each modality, and no others
 	ArtefactIds *ArtefactIDs `json:"artefact_ids,omitempty"`
@@ -2001,7 +2001,7 @@ type Report struct {
 	Version int `json:"version"`
 }
 
-// ReportAmendment defines model for ReportAmendment.
+// ReportAmendment Example: {"by":{"name":"Ada Vogt","role":"radiologist"},"changes":[{"section":"impression","sentence":0,"text":"No pneumonia."}],"reason":"Seen before."}
 type ReportAmendment struct {
 	// By Who does something, by their own word; without control characters
 	//
@@ -2060,7 +2060,7 @@ type ReportModelBroughtBy string
 // ReportReason defines model for ReportReason.
 type ReportReason = string
 
-// ReportRejection defines model for ReportRejection.
+// ReportRejection Example: {"by":{"name":"Ada Vogt","role":"radiologist"},"reason":"The image is of another patient."}
 type ReportRejection struct {
 	// By Who does something, by their own word; without control characters
 	//
@@ -2086,7 +2086,7 @@ type ReportRequest struct {
 	Strict *Strict `json:"strict,omitempty"`
 }
 
-// ReportSigning defines model for ReportSigning.
+// ReportSigning Example: {"by":{"name":"Ada Vogt","role":"radiologist"}}
 type ReportSigning struct {
 	// By Who does something, by their own word; without control characters
 	//
