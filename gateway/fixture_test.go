@@ -206,7 +206,7 @@ func newFixture(t *testing.T, change func(*Deps)) *fixture {
 		t.Fatal(err)
 	}
 	path := &pipeline.Pipeline{Text: f.models, Vision: f.models, Radiographs: f.models, Audio: f.models, Fusion: f.models}
-	deps := Deps{Store: store, Reports: store, Instances: store, Jobs: store, Scratch: blobs.Scratch, Knowledge: graph, DICOMSecret: bytes.Repeat([]byte{7}, 32), CursorSecret: bytes.Repeat([]byte{8}, 32), Analyzer: path, Embedder: path, Judge: &pipeline.Judge{Text: f.models, Models: store, Runner: f.brought}, Limits: DefaultLimits, ReviewBelow: 0.5, Bands: analysis.DefaultBands, Log: serve.NewLogger(f.log, serve.Config{LogFormat: "json"}, "gateway")}
+	deps := Deps{Store: store, Reports: store, Instances: store, Jobs: store, Exporter: store, Scratch: blobs.Scratch, Knowledge: graph, DICOMSecret: bytes.Repeat([]byte{7}, 32), CursorSecret: bytes.Repeat([]byte{8}, 32), Analyzer: path, Embedder: path, Judge: &pipeline.Judge{Text: f.models, Models: store, Runner: f.brought}, Limits: DefaultLimits, ReviewBelow: 0.5, Bands: analysis.DefaultBands, Log: serve.NewLogger(f.log, serve.Config{LogFormat: "json"}, "gateway")}
 	for _, role := range []string{"text", "image", "audio", "fusion"} {
 		failing := func() error { f.models.mu.Lock(); defer f.models.mu.Unlock(); return f.models.fail[role] }
 		deps.Parts = append(deps.Parts, Part{Name: role + "-part", Role: role, Required: true,

@@ -99,7 +99,7 @@ func Build(ctx context.Context, config Config, log *slog.Logger, observer *serve
 	if err := store.ReclaimAbandoned(ctx); err != nil {
 		return deps, nil, err
 	}
-	deps.Store, deps.Reports, deps.Instances, deps.Jobs, deps.Scratch = store, store, store, store, blobs.Scratch
+	deps.Store, deps.Reports, deps.Instances, deps.Jobs, deps.Exporter, deps.Scratch = store, store, store, store, store, blobs.Scratch
 	if config.DICOMDeidentify {
 		if deps.DICOMSecret, err = store.Secret(ctx, "dicom_uid"); err != nil {
 			return deps, nil, err
@@ -125,6 +125,10 @@ func Build(ctx context.Context, config Config, log *slog.Logger, observer *serve
 	if client != nil {
 		deps.Parts = append(deps.Parts, Part{Name: "redis", Ready: memory.Ready})
 	}
+
+	forgetter := &Forgetter{Store: store, Cache: memory}
+	deps.Forget = forgetter.Forget
+	closers = append(closers, inBackground(ctx, func(ctx context.Context) { forgetter.Run(ctx, log) }))
 
 	graph, closeGraph, err := buildKnowledge(ctx, config, store, memory, log)
 	if err != nil {
@@ -185,4 +189,18 @@ func Build(ctx context.Context, config Config, log *slog.Logger, observer *serve
 		})
 	}
 	return deps, closeAll, nil
+}
+
+// inBackground runs f until the function that it returns is called, which waits for its end.
+func inBackground(ctx context.Context, f func(context.Context)) (stop func()) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		f(ctx)
+	}()
+	return func() {
+		cancel()
+		<-done
+	}
 }

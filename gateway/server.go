@@ -38,6 +38,10 @@ type Deps struct {
 	DICOMSecret []byte
 	// CursorSecret seals the cursors of lists; processes that share it take each other's.
 	CursorSecret []byte
+	// Exporter gives a tenant everything that is stored of it.
+	Exporter analysis.Exporter
+	// Forget makes the cache forget what was deleted; nil where nothing is remembered.
+	Forget func(ctx context.Context) error
 	// Scratch makes a file that is gone when it is closed.
 	Scratch  func() (*os.File, error)
 	Analyzer analysis.Analyzer
@@ -88,6 +92,7 @@ type server struct {
 	modelUploads chan struct{}
 	imports      chan struct{}       // holds a token for each import
 	jobStreams   chan struct{}       // a token for each stream of events
+	exports      chan struct{}       // and for each export
 	drawing      *semaphore.Weighted // memory of pictures that are decoded to be drawn on
 	docs         *page
 }
@@ -111,7 +116,7 @@ func New(deps Deps) (http.Handler, error) {
 		return nil, fmt.Errorf("render openapi.yaml: %w", err)
 	}
 	s := &server{Deps: deps, spec: spec, routes: chi.NewRouter(), inFlight: semaphore.NewWeighted(deps.Limits.InFlightBytes),
-		drawing: semaphore.NewWeighted(media.MaxImageMemory), docs: docs, modelUploads: make(chan struct{}, maxModelUploads), imports: make(chan struct{}, maxImports),
+		drawing: semaphore.NewWeighted(media.MaxImageMemory), docs: docs, modelUploads: make(chan struct{}, maxModelUploads), imports: make(chan struct{}, maxImports), exports: make(chan struct{}, maxExports),
 		jobStreams: make(chan struct{}, maxJobStreams)}
 
 	r := s.routes
@@ -172,6 +177,7 @@ func New(deps Deps) (http.Handler, error) {
 	r.Get("/v1/knowledge/facts/{fact_id}", op.GetFact)
 	r.Delete("/v1/knowledge/facts/{fact_id}", op.DeleteFact)
 	r.Get("/v1/knowledge/versions", op.ListGraphVersions)
+	r.Get("/v1/export", op.ExportAll)
 	r.Get("/v1/limits", op.GetLimits)
 	r.Get("/healthz", op.GetHealth)
 	r.Get("/readyz", op.GetReadiness)

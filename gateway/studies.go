@@ -144,6 +144,11 @@ func (s *server) DeleteStudy(ctx context.Context, request api.DeleteStudyRequest
 	if err := s.Store.DeleteStudy(ctx, request.StudyId); err != nil {
 		return nil, err
 	}
+	if s.Forget != nil {
+		if err := s.Forget(ctx); err != nil { // the study is gone; what the cache remembers goes later
+			s.Log.WarnContext(ctx, "the cache still remembers what was deleted", "error", err.Error())
+		}
+	}
 	return api.DeleteStudy204Response{}, nil
 }
 

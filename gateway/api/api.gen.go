@@ -2823,6 +2823,9 @@ type ServerInterface interface {
 	// CreateEmbeddings Embed texts, images and sounds
 	// (POST /v1/embeddings)
 	CreateEmbeddings(w http.ResponseWriter, r *http.Request)
+	// ExportAll Take everything that is stored of you
+	// (GET /v1/export)
+	ExportAll(w http.ResponseWriter, r *http.Request)
 	// ListJobs List jobs, newest first
 	// (GET /v1/jobs)
 	ListJobs(w http.ResponseWriter, r *http.Request, params ListJobsParams)
@@ -3012,6 +3015,12 @@ func (_ Unimplemented) GetReadiness(w http.ResponseWriter, r *http.Request) {
 // CreateEmbeddings Embed texts, images and sounds
 // (POST /v1/embeddings)
 func (_ Unimplemented) CreateEmbeddings(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ExportAll Take everything that is stored of you
+// (GET /v1/export)
+func (_ Unimplemented) ExportAll(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -3399,6 +3408,20 @@ func (siw *ServerInterfaceWrapper) CreateEmbeddings(w http.ResponseWriter, r *ht
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.CreateEmbeddings(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ExportAll operation middleware
+func (siw *ServerInterfaceWrapper) ExportAll(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ExportAll(w, r)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -5523,6 +5546,9 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 		r.Post(options.BaseURL+"/v1/jobs/{job_id}/retry", wrapper.RetryJob)
 	})
 	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/v1/export", wrapper.ExportAll)
+	})
+	r.Group(func(r chi.Router) {
 		r.Get(options.BaseURL+"/v1/limits", wrapper.GetLimits)
 	})
 	r.Group(func(r chi.Router) {
@@ -5822,6 +5848,54 @@ type CreateEmbeddingsdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response CreateEmbeddingsdefaultApplicationProblemPlusJSONResponse) VisitCreateEmbeddingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportAllRequestObject struct {
+}
+
+type ExportAllResponseObject interface {
+	VisitExportAllResponse(w http.ResponseWriter) error
+}
+
+type ExportAll200ApplicationxTarResponse struct {
+	Body          io.Reader
+	ContentLength int64
+}
+
+func (response ExportAll200ApplicationxTarResponse) VisitExportAllResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "application/x-tar")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type ExportAlldefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ExportAlldefaultApplicationProblemPlusJSONResponse) VisitExportAllResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -8570,6 +8644,9 @@ type StrictServerInterface interface {
 	// CreateEmbeddings Embed texts, images and sounds
 	// (POST /v1/embeddings)
 	CreateEmbeddings(ctx context.Context, request CreateEmbeddingsRequestObject) (CreateEmbeddingsResponseObject, error)
+	// ExportAll Take everything that is stored of you
+	// (GET /v1/export)
+	ExportAll(ctx context.Context, request ExportAllRequestObject) (ExportAllResponseObject, error)
 	// ListJobs List jobs, newest first
 	// (GET /v1/jobs)
 	ListJobs(ctx context.Context, request ListJobsRequestObject) (ListJobsResponseObject, error)
@@ -8905,6 +8982,30 @@ func (sh *strictHandler) CreateEmbeddings(w http.ResponseWriter, r *http.Request
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(CreateEmbeddingsResponseObject); ok {
 		if err := validResponse.VisitCreateEmbeddingsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ExportAll operation middleware
+func (sh *strictHandler) ExportAll(w http.ResponseWriter, r *http.Request) {
+	var request ExportAllRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ExportAll(ctx, request.(ExportAllRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ExportAll")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ExportAllResponseObject); ok {
+		if err := validResponse.VisitExportAllResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

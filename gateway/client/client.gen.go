@@ -2920,6 +2920,15 @@ type ClientInterface interface {
 	// Corresponds with POST /v1/embeddings (the `CreateEmbeddings` operationId).
 	CreateEmbeddings(ctx context.Context, body CreateEmbeddingsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ExportAll Take everything that is stored of you
+	//
+	// A tar file, as of one moment: `tables/NAME-NNNN.ndjson` holds rows as JSON, one a line, and `blobs/SHA256` the bytes
+	// that rows name by their digest. The last file, `SHA256SUMS`, has the digest of every other; without it the export is not
+	// whole.
+	//
+	// Corresponds with GET /v1/export (the `ExportAll` operationId).
+	ExportAll(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListJobs List jobs, newest first
 	//
 	// Corresponds with GET /v1/jobs (the `ListJobs` operationId).
@@ -3488,6 +3497,25 @@ func (c *Client) CreateEmbeddingsWithBody(ctx context.Context, contentType strin
 // Corresponds with POST /v1/embeddings (the `CreateEmbeddings` operationId).
 func (c *Client) CreateEmbeddings(ctx context.Context, body CreateEmbeddingsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewCreateEmbeddingsRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ExportAll Take everything that is stored of you
+//
+// A tar file, as of one moment: `tables/NAME-NNNN.ndjson` holds rows as JSON, one a line, and `blobs/SHA256` the bytes
+// that rows name by their digest. The last file, `SHA256SUMS`, has the digest of every other; without it the export is not
+// whole.
+//
+// Corresponds with GET /v1/export (the `ExportAll` operationId).
+func (c *Client) ExportAll(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewExportAllRequest(c.Server)
 	if err != nil {
 		return nil, err
 	}
@@ -4711,6 +4739,33 @@ func NewCreateEmbeddingsRequestWithBody(server string, contentType string, body 
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewExportAllRequest constructs an http.Request for the ExportAll method
+func NewExportAllRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/export")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
 
 	return req, nil
 }
@@ -7254,6 +7309,17 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /v1/embeddings (the `CreateEmbeddings` operationId).
 	CreateEmbeddingsWithResponse(ctx context.Context, body CreateEmbeddingsJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateEmbeddingsResponse, error)
 
+	// ExportAllWithResponse Take everything that is stored of you
+	//
+	// A tar file, as of one moment: `tables/NAME-NNNN.ndjson` holds rows as JSON, one a line, and `blobs/SHA256` the bytes
+	// that rows name by their digest. The last file, `SHA256SUMS`, has the digest of every other; without it the export is not
+	// whole.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/export (the `ExportAll` operationId).
+	ExportAllWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ExportAllResponse, error)
+
 	// ListJobsWithResponse List jobs, newest first
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -8103,6 +8169,54 @@ func (r CreateEmbeddingsResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r CreateEmbeddingsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ExportAllResponseDefaultHeaders the declared response headers of an HTTP default response for ExportAll
+type ExportAllResponseDefaultHeaders struct {
+	RetryAfter *int
+}
+
+type ExportAllResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ExportAllResponseDefaultHeaders
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ExportAllResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ExportAllResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ExportAllResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ExportAllResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ExportAllResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -11150,6 +11264,23 @@ func (c *ClientWithResponses) CreateEmbeddingsWithResponse(ctx context.Context, 
 	return ParseCreateEmbeddingsResponse(rsp)
 }
 
+// ExportAllWithResponse Take everything that is stored of you
+//
+// A tar file, as of one moment: `tables/NAME-NNNN.ndjson` holds rows as JSON, one a line, and `blobs/SHA256` the bytes
+// that rows name by their digest. The last file, `SHA256SUMS`, has the digest of every other; without it the export is not
+// whole.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/export (the `ExportAll` operationId).
+func (c *ClientWithResponses) ExportAllWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ExportAllResponse, error) {
+	rsp, err := c.ExportAll(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseExportAllResponse(rsp)
+}
+
 // ListJobsWithResponse List jobs, newest first
 //
 // Returns a wrapper object for the known response body format(s).
@@ -12285,6 +12416,45 @@ func ParseCreateEmbeddingsResponse(rsp *http.Response) (*CreateEmbeddingsRespons
 	switch {
 	case true:
 		var headers CreateEmbeddingsResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseExportAllResponse parses an HTTP response from a ExportAllWithResponse call
+func ParseExportAllResponse(rsp *http.Response) (*ExportAllResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ExportAllResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers ExportAllResponseDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {

@@ -25,6 +25,8 @@ type Features struct {
 	// Seconds is the length of a sound, zero for other modalities.
 	Seconds float64
 	Notes   []Note
+	// Input is the SHA-256 of what was encoded, in lower-case hex; "" if nobody noted it.
+	Input string
 	// Model is the digest of the weights that made the features.
 	Model string
 }

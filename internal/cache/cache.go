@@ -1,7 +1,8 @@
 // Package cache remembers features and fused results in Redis, behind the interfaces that make them.
 //
 // Everything is keyed by what determines it: the digest of the model and the SHA-256 of the input, so an entry
-// is never stale and never needs to be removed. Without Redis every call still works, slower.
+// is never stale. It goes with its time, or when an input that it was made of is to be forgotten. Without Redis every call
+// still works, slower.
 package cache
 
 import (
@@ -107,14 +108,6 @@ func (c *Cache) get(ctx context.Context, keys []string) (values [][]byte, ok boo
 		}
 	}
 	return values, true
-}
-
-// set stores an entry if Redis can be reached and the entry is not too large.
-func (c *Cache) set(ctx context.Context, key string, value []byte) {
-	if c.redis == nil || len(value) > c.options.MaxValueBytes || !c.breaker.closed() {
-		return
-	}
-	c.breaker.report(ctx, "write", c.redis.Set(ctx, key, value, c.options.TTL).Err())
 }
 
 // count records n lookups.

@@ -297,7 +297,7 @@ func TestWhatRedisHoldsIsNotTrusted(t *testing.T) {
 		}
 	}
 	encode()
-	keys, err := client.Keys(ctx, "*").Result()
+	keys, err := client.Keys(ctx, "consilium:image:*").Result()
 	if err != nil || len(keys) != 1 {
 		t.Fatal(keys, err)
 	}

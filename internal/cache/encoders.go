@@ -3,6 +3,7 @@ package cache
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/hex"
 	"strconv"
 	"strings"
 
@@ -94,6 +95,7 @@ func (c *Cache) encode(ctx context.Context, modality analysis.Modality, digest D
 	for i, value := range values {
 		f, err := decodeFeatures(value)
 		if err == nil && f.Modality == modality && f.Model == model {
+			f.Input = hex.EncodeToString([]byte(sums[i]))
 			features[i] = f
 		} else {
 			missing = append(missing, i)
@@ -118,8 +120,10 @@ func (c *Cache) encode(ctx context.Context, modality analysis.Modality, digest D
 			return made, err
 		}
 		for i, f := range made {
-			if f != nil && f.Check() == nil { // under the digest that made it: the model may have changed since we asked
-				c.set(ctx, key(kind, f.Model, strconv.FormatBool(strict), sums[missing[i]]), encodeFeatures(f))
+			if f != nil && f.Check() == nil {
+				f.Input = hex.EncodeToString([]byte(sums[missing[i]]))
+				// Under the digest that made it: the model may have changed since we asked.
+				c.set(ctx, key(kind, f.Model, strconv.FormatBool(strict), sums[missing[i]]), encodeFeatures(f), f.Input)
 			}
 		}
 		return made, nil

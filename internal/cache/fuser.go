@@ -29,12 +29,16 @@ func (f fuser) Fuse(ctx context.Context, request *analysis.FuseRequest) (*analys
 		return f.next.Fuse(ctx, request)
 	}
 	determinants := []string{"", string(request.Task), strconv.Itoa(request.Candidates)}
+	var inputs []string
 	for _, features := range []*analysis.Features{request.Question, request.Text, request.Image, request.Audio} {
 		var encoded []byte
 		if features != nil {
 			bare := *features
 			bare.Notes = nil // they do not change what the fusion sees
 			encoded = encodeFeatures(&bare)
+			if features.Input != "" {
+				inputs = append(inputs, features.Input)
+			}
 		}
 		determinants = append(determinants, string(encoded))
 	}
@@ -59,7 +63,7 @@ func (f fuser) Fuse(ctx context.Context, request *analysis.FuseRequest) (*analys
 			return result, err
 		}
 		if encoded, err := json.Marshal(result); err == nil { // NaN has no JSON, and the pipeline refuses it
-			f.cache.set(ctx, keyOf(result.Models[fusionRole]), encoded)
+			f.cache.set(ctx, keyOf(result.Models[fusionRole]), encoded, inputs...)
 		}
 		return result, nil
 	})

@@ -189,11 +189,22 @@ func (s *Store) DeleteStudy(ctx context.Context, id string) error {
 		if digests, err = pgx.CollectRows(rows, pgx.RowTo[string]); err != nil {
 			return err
 		}
+		rows, err = tx.Query(ctx, "SELECT DISTINCT question FROM answers WHERE tenant_id = $1 AND study_id = $2", tenant, id)
+		if err != nil {
+			return err
+		}
+		questions, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		if err != nil {
+			return err
+		}
 		tag, err := tx.Exec(ctx, "DELETE FROM studies WHERE tenant_id = $1 AND id = $2", tenant, id)
 		if err == nil && tag.RowsAffected() == 0 {
 			return noStudy(id)
 		}
-		return err
+		if err != nil {
+			return err
+		}
+		return noteForgotten(ctx, tx, digests, questions)
 	})
 	if err != nil {
 		return err
