@@ -292,9 +292,15 @@ func TestImportLeavesNoScratchFile(t *testing.T) {
 }
 
 func TestImportsAtOnceAreBounded(t *testing.T) {
-	f := newFixture(t, nil)
-	begun, release := make(chan struct{}, maxImports), make(chan struct{})
-	done := make(chan error, maxImports)
+	begun := make(chan struct{}, maxImports)
+	f := newFixture(t, func(d *Deps) {
+		scratch := d.Scratch
+		d.Scratch = func() (*os.File, error) { // whoever asks for it has its place
+			begun <- struct{}{}
+			return scratch()
+		}
+	})
+	release, done := make(chan struct{}), make(chan error, maxImports)
 	for range maxImports {
 		reader, writer := io.Pipe()
 		go func() {
@@ -305,28 +311,17 @@ func TestImportsAtOnceAreBounded(t *testing.T) {
 			done <- err
 		}()
 		go func() {
-			content := tarOf(item{"a.png", picture(1)})
-			_, err := writer.Write(content[:1024]) // returns when the server's side has taken it
-			if err == nil {
-				begun <- struct{}{}
-				<-release
-				_, err = writer.Write(content[1024:])
-			}
+			<-release
+			_, err := writer.Write(tarOf(item{"a.png", picture(1)}))
 			writer.CloseWithError(err)
 		}()
 	}
 	for range maxImports {
 		<-begun
 	}
-	// Both have been taken by the transport; the server may be about to read.
-	for {
-		response, raw := f.do(http.MethodPost, "/v1/studies:import", http.Header{"Content-Type": {"application/octet-stream"}}, bytes.NewReader(tarOf(item{"a.png", picture(1)})))
-		if response.StatusCode == http.StatusTooManyRequests {
-			if problem := f.problem(response, raw); problem.Limit == nil || !strings.Contains(*problem.Limit, "imports at once") {
-				t.Errorf("problem %+v", problem)
-			}
-			break
-		}
+	response, raw := f.do(http.MethodPost, "/v1/studies:import", http.Header{"Content-Type": {"application/octet-stream"}}, bytes.NewReader(tarOf(item{"a.png", picture(1)})))
+	if problem := f.problem(response, raw); problem.Status != http.StatusTooManyRequests || problem.Limit == nil || !strings.Contains(*problem.Limit, "imports at once") {
+		t.Errorf("problem %+v", problem)
 	}
 	close(release)
 	for range maxImports {
