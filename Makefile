@@ -50,6 +50,11 @@ build: deps ## put the programs in bin/
 	CGO_ENABLED=0 go build -o bin/ ./cmd/gateway
 	go build -o bin/ $(ENGINES:%=./cmd/%)
 
+.PHONY: bench
+bench: build ## time the platform beside its peers, which are installed: a quarter of an hour; ONLY=text,image for some of it
+	$(call say,'Benchmarks')
+	@bin/consilium bench $(if $(ONLY),--only $(ONLY))
+
 .PHONY: generate
 generate: ## make the server's types and the client from openapi.yaml
 	CGO_ENABLED=0 go generate ./gateway/...

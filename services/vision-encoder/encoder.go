@@ -51,17 +51,29 @@ func (e *Encoder) EncodeImage(ctx context.Context, images [][]byte) ([]*analysis
 	for i, p := range pictures {
 		inputs[i] = p.input
 	}
+	features, err := e.EncodeTensors(ctx, inputs)
+	if err != nil {
+		return nil, err
+	}
+	for i, f := range features {
+		f.Notes = pictures[i].notes
+	}
+	return features, nil
+}
+
+// EncodeTensors encodes pictures that are decoded already, each (3, 224, 224) as media.ImageTensor makes it.
+func (e *Encoder) EncodeTensors(ctx context.Context, inputs [][]float32) ([]*analysis.Features, error) {
 	encodings, err := e.batcher.DoAll(ctx, inputs)
 	if err != nil {
-		return nil, fmt.Errorf("encode %d pictures: %w", len(images), err)
+		return nil, fmt.Errorf("encode %d pictures: %w", len(inputs), err)
 	}
-	features := make([]*analysis.Features, len(images))
+	features := make([]*analysis.Features, len(inputs))
 	for i, made := range encodings {
 		features[i] = &analysis.Features{
 			Modality: analysis.Image, Vector: made.vector,
 			Tokens: made.tokens, TokenCount: efficientnet.Grid * efficientnet.Grid, TokenDim: efficientnet.Dim,
 			Rows: efficientnet.Grid, Cols: efficientnet.Grid,
-			Notes: pictures[i].notes, Model: e.digest,
+			Model: e.digest,
 		}
 	}
 	return features, nil

@@ -1,0 +1,184 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"runtime"
+	"time"
+
+	"consilium/internal/allinone"
+	"consilium/internal/analysis"
+	"consilium/internal/bench"
+	"consilium/internal/model/efficientnet"
+	"consilium/internal/model/minilm"
+	"consilium/internal/tensor"
+	"consilium/internal/wire"
+	"consilium/services/fusion"
+	textencoder "consilium/services/text-encoder"
+	visionencoder "consilium/services/vision-encoder"
+)
+
+// What `consilium bench` writes when it ran all groups.
+const (
+	benchmarks     = "docs/benchmarks.md"
+	benchmarksJSON = "docs/bench.json"
+)
+
+var benchCommand = command{
+	name: "bench", arguments: "[--json FILE] [--only GROUP,…]", summary: "time the platform beside its peers; all groups go into " + benchmarks,
+	run: func(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) error {
+		flags := flag.NewFlagSet("consilium bench", flag.ContinueOnError)
+		flags.SetOutput(stderr)
+		only := flags.String("only", "", "`groups` to run, divided by commas: text, http, image, gateway")
+		file := flags.String("json", "", "`file` to write the figures to")
+		if err := flags.Parse(args); err != nil || flags.NArg() > 0 {
+			return errUsage
+		}
+		groups, err := bench.Find(*only)
+		if err != nil {
+			return err
+		}
+		env, closeAll, err := contestants(getenv, stderr)
+		if err != nil {
+			return err
+		}
+		defer closeAll()
+		report, err := bench.Run(ctx, env, groups)
+		if err != nil {
+			return err
+		}
+		bench.Table(stdout, report)
+		figures, err := json.MarshalIndent(report, "", " ")
+		if err != nil {
+			return err
+		}
+		figures = append(figures, '\n')
+		if *file != "" {
+			if err := os.WriteFile(*file, figures, 0o644); err != nil {
+				return fmt.Errorf("write the figures: %w", err)
+			}
+		}
+		if *only != "" {
+			return nil
+		}
+		var b bytes.Buffer
+		bench.Markdown(&b, report)
+		if err := errors.Join(os.WriteFile(benchmarks, b.Bytes(), 0o644), os.WriteFile(benchmarksJSON, figures, 0o644)); err != nil {
+			return fmt.Errorf("write the benchmarks: %w", err)
+		}
+		fmt.Fprintf(stderr, "wrote %s and %s\n", benchmarks, benchmarksJSON)
+		return nil
+	},
+}
+
+// contestants are the services, as a program that serves one of them starts it, and the ways to them.
+func contestants(getenv func(string) string, stderr io.Writer) (env bench.Env, closeAll func(), err error) {
+	var closers []io.Closer
+	closeAll = func() {
+		for _, c := range closers {
+			c.Close()
+		}
+	}
+	text, err := textencoder.New(textencoder.Config{Device: "cpu"})
+	if err != nil {
+		return env, nil, err
+	}
+	closers = append(closers, text)
+	vision, err := visionencoder.New(visionencoder.Config{Device: "cpu"})
+	if err != nil {
+		closeAll()
+		return env, nil, err
+	}
+	closers = append(closers, vision)
+	fuser, err := fusion.New(fusion.Config{Device: "cpu"})
+	if err != nil {
+		closeAll()
+		return env, nil, err
+	}
+	closers = append(closers, fuser)
+	return bench.Env{
+		Text: text, Vision: vision, Fusion: fuser, Tensors: vision.EncodeTensors,
+		Wire: func(ctx context.Context) (analysis.TextEncoder, func() error, error) {
+			return overWire(ctx, text)
+		},
+		Platform: func(ctx context.Context) (string, func() error, error) { return guest(ctx, getenv, stderr) },
+		Peak:     peak,
+		TextWork: minilm.L6.Work, ImageWork: efficientnet.Work(),
+		Out: stderr,
+	}, closeAll, nil
+}
+
+// overWire serves the text encoder as its own program does and returns its client.
+func overWire(ctx context.Context, text *textencoder.Service) (analysis.TextEncoder, func() error, error) {
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, nil, err
+	}
+	server := &http.Server{Handler: wire.NewTextServer(text, wire.ModelInfo{}.Of(text)), ReadHeaderTimeout: time.Minute}
+	go func() { _ = server.Serve(listener) }() // until Close
+	encoder, err := wire.NewTextEncoder("http://"+listener.Addr().String(), wire.ClientOptions{})
+	if err != nil {
+		return nil, nil, errors.Join(err, server.Close())
+	}
+	return encoder, server.Close, nil
+}
+
+// guest starts a platform whose state is gone when it is stopped, and returns its address.
+func guest(ctx context.Context, getenv func(string) string, stderr io.Writer) (string, func() error, error) {
+	folder, err := os.MkdirTemp("", "consilium-bench")
+	if err != nil {
+		return "", nil, err
+	}
+	remove := func() error { return os.RemoveAll(folder) }
+	if err := os.Chmod(folder, 0o755); err != nil { // root's databases run as another user
+		return "", nil, errors.Join(err, remove())
+	}
+	own := func(name string) string {
+		switch name {
+		case "CONSILIUM_STATE":
+			return folder
+		case "CONSILIUM_LISTEN":
+			return "127.0.0.1:0"
+		}
+		return getenv(name)
+	}
+	settings, err := allinone.LoadSettings(own)
+	if err != nil {
+		return "", nil, errors.Join(err, remove())
+	}
+	stack, log, err := start(ctx, settings, own, stderr)
+	if err != nil {
+		showLog(stderr, filepath.Join(folder, "consilium.log"))
+		return "", nil, errors.Join(err, remove())
+	}
+	return stack.URL, func() error { return errors.Join(stack.Stop(), log.Close(), remove()) }, nil
+}
+
+// peak returns how many floating-point operations a second the product of two square fp32 matrices reaches with a
+// thread for each processor.
+func peak(ctx context.Context) (float64, error) {
+	const side, times = 1024, 40
+	engine := tensor.NewEngine(tensor.Options{Device: tensor.CPU, Threads: runtime.NumCPU()})
+	defer engine.Close()
+	var best float64
+	err := engine.Do(ctx, func(a *tensor.Arena) error {
+		x := a.FromFloat32(make([]float32, side*side), side, side)
+		for range times {
+			mark, start := a.Mark(), time.Now()
+			a.Matmul(x, x)
+			best = max(best, 2*side*side*side/time.Since(start).Seconds())
+			a.Release(mark)
+		}
+		return nil
+	})
+	return best, err
+}

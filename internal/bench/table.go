@@ -1,0 +1,102 @@
+package bench
+
+import (
+	"fmt"
+	"io"
+	"strings"
+)
+
+// Table writes the figures as aligned text.
+func Table(w io.Writer, r *Report) {
+	fmt.Fprintf(w, "%-24s %-18s %10s %10s %8s  %s\n", "name", "metric", "value", "best", "others", "")
+	for _, f := range r.Figures {
+		fmt.Fprintf(w, "%-24s %-18s %10s %10s %7.0f%%  %s\n", f.Name, f.Metric, number(f.Value), number(f.Best), 100*f.Others, f.Absent)
+		for _, row := range f.Rows {
+			fmt.Fprintf(w, "  %-62s %8.1f/s best %8.1f/s median%s%s\n", row.Contender, row.Best, row.Median, row.share(", %.0f%% of peak"), row.nearness(", cosine %.4f, least %.4f"))
+		}
+	}
+	fmt.Fprintln(w, r.Machine)
+}
+
+// String says where the run was, and whether what it measured counts.
+func (m Machine) String() string {
+	s := fmt.Sprintf("%s, %s, %d logical processors; fp32 products of matrices reach %.0f GFLOP/s. The run took %.0f minutes.",
+		m.Time.Format("2006-01-02 15:04 MST"), m.Processor, m.Processors, m.Peak/1e9, m.Seconds/60)
+	if m.Busy {
+		return s + fmt.Sprintf(" The machine was busy: others used %.0f %% of it meanwhile, so that not even the ratios count for much.", 100*m.Others)
+	}
+	return s + fmt.Sprintf(" Others used %.0f %% of the machine meanwhile.", 100*m.Others)
+}
+
+func (r Row) share(format string) string {
+	if r.Peak == 0 {
+		return ""
+	}
+	return fmt.Sprintf(format, 100*r.Peak)
+}
+
+func (r Row) nearness(format string) string {
+	if r.Cosine == nil {
+		return ""
+	}
+	return fmt.Sprintf(format, r.Cosine.Mean, r.Cosine.Min)
+}
+
+// number writes a figure with three digits or more.
+func number(v *float64) string {
+	switch {
+	case v == nil:
+		return "absent"
+	case *v >= 100:
+		return fmt.Sprintf("%.0f", *v)
+	case *v >= 10:
+		return fmt.Sprintf("%.1f", *v)
+	default:
+		return fmt.Sprintf("%.2f", *v)
+	}
+}
+
+// Markdown writes docs/benchmarks.md.
+func Markdown(w io.Writer, r *Report) {
+	fmt.Fprint(w, "# Benchmarks\n\nWritten by `make bench`; do not edit. The same figures stand in bench.json.\n\n"+about+"\n\n")
+	fmt.Fprintln(w, r.Machine)
+	for _, g := range Groups {
+		fmt.Fprintf(w, "\n## %s\n\n%s\n\n| figure | metric | value | of the best | others | |\n| --- | --- | ---: | ---: | ---: | --- |\n", g.Name, g.About)
+		for _, f := range r.Figures {
+			if f.group == g.Name {
+				fmt.Fprintf(w, "| %s | %s | %s | %s | %.0f %% | %s |\n", f.Name, f.Metric, number(f.Value), bestOf(f), 100*f.Others, strings.TrimLeft(f.About+"; "+f.Absent, "; "))
+			}
+		}
+		wrote := false
+		for _, f := range r.Figures {
+			if f.group != g.Name || len(f.Rows) == 0 {
+				continue
+			}
+			if !wrote {
+				fmt.Fprint(w, "\n| figure | contender | best /s | median /s | share of peak | cosine, least |\n| --- | --- | ---: | ---: | ---: | ---: |\n")
+				wrote = true
+			}
+			for _, row := range f.Rows {
+				fmt.Fprintf(w, "| %s | %s | %.1f | %.1f | %s | %s |\n", f.Name, row.Contender, row.Best, row.Median, row.share("%.0f %%"), row.nearness("%.4f, %.4f"))
+			}
+		}
+	}
+}
+
+func bestOf(f Figure) string {
+	if f.Best == nil {
+		return ""
+	}
+	return number(f.Best)
+}
+
+// about is the head of docs/benchmarks.md.
+const about = `A ratio is ours to the best peer of the same precision, in the same run: above 1 the platform is faster. Everyone gets the
+same inputs and weights, works in turns (A B A B …) and is timed from text, or from a decoded picture, to vector, with
+the defaults that a user gets. A peer in fp32 whose vectors have a cosine below 0.9999 to ours ends the run. "Value" is of the median
+iteration, "of the best" of the fastest; both are milliseconds where the metric says so. "Others" is the share of the machine that
+neither we nor the peers used meanwhile: on a shared machine only ratios count, and on a busy one not even they. A class
+that the platform has no net of is absent. The 8-bit peers are made as their documentation says (internal/bench/peers/prepare.py),
+and their cosine to fp32 stands beside.
+
+hugot is not among the peers: its fast form needs a tokenizer library that no package registry carries.`

@@ -1,0 +1,94 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+)
+
+// Seeds of the texts: those that the 8-bit forms are calibrated on are none that is timed.
+const (
+	timedSeed uint64 = iota + 1
+	calibrationSeed
+	httpSeed
+)
+
+// Sizes of the cases of fixed length.
+var (
+	textLengths = []int{16, 64, 256}
+	textBatches = []int{1, 8, 32}
+)
+
+// Mixed lengths: one iteration is mixedTexts texts in calls of mixedBatch.
+const (
+	mixedTexts = 256
+	mixedBatch = 32
+)
+
+// textCases are the cases of texts.
+func textCases(c *corpus, work func(tokens int) float64) []*Case {
+	var cases []*Case
+	for _, length := range textLengths {
+		for _, size := range textBatches {
+			cases = append(cases, &Case{
+				Name: fmt.Sprintf("text-%d-%d", length, size), About: fmt.Sprintf("%d tokens, %d a call", length, size),
+				Items: size, Work: float64(size) * work(length), Texts: [][]string{c.texts(timedSeed, size, length)},
+			})
+		}
+	}
+	texts := c.mixed(timedSeed, mixedTexts)
+	mixed := &Case{
+		Name: "text-mixed", About: fmt.Sprintf("%d texts of %d to %d tokens, %d a call", mixedTexts, shortest, longest, mixedBatch),
+		Items: len(texts), Texts: calls(texts, mixedBatch),
+	}
+	for _, text := range texts {
+		mixed.Work += work(c.tokens(text))
+	}
+	return append(cases, mixed)
+}
+
+// ourTexts is the text service, as it is configured by default.
+func (b *bench) ourTexts() entrant {
+	return entrant{class: FP32, ours: true, Contender: &own{name: "consilium", begin: func(c *Case) func(context.Context) ([][]float32, error) {
+		return func(ctx context.Context) (all [][]float32, err error) {
+			for _, call := range c.Texts {
+				features, err := b.Text.EncodeText(ctx, call, false)
+				if err != nil {
+					return nil, err
+				}
+				all = append(all, vectors(features)...)
+			}
+			return all, nil
+		}
+	}}}
+}
+
+// text times texts.
+func (b *bench) text(ctx context.Context) error {
+	stock, closeStock, err := b.engines(ctx, "text", "torch", "onnxruntime", "openvino", "onnxruntime-int8", "openvino-int8")
+	if err != nil {
+		return err
+	}
+	defer closeStock()
+	tuned, closeTuned, err := b.engines(ctx, "text", "openvino-tuned", "openvino-tuned-int8")
+	if err != nil {
+		return err
+	}
+	defer closeTuned()
+	for _, c := range textCases(b.corpus, b.TextWork) {
+		entrants := append([]entrant{b.ourTexts()}, stock...)
+		mixed := c.Name == "text-mixed"
+		if mixed {
+			entrants = append(entrants, tuned...)
+		}
+		rows, others, err := b.measure(ctx, c, entrants)
+		if err != nil {
+			return err
+		}
+		b.add(classes(c, rows, others)...)
+		if mixed {
+			const about = "the same, against OpenVINO with 2 streams and sub-batches of similar length"
+			b.add(ratio(c.Name+"-fp32-tuned", about, FP32, true, rows, others), ratio(c.Name+"-int8-tuned", about, Int8, true, rows, others))
+		}
+	}
+	return nil
+}
