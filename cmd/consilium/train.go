@@ -154,5 +154,6 @@ func models(device string, config fusion.Config) (m eval.Models, closeAll func()
 		return m, nil, err
 	}
 	m.Fuser = f
+	m.Writers = []eval.NamedWriter{{Name: "decoder", Writer: f.Writer()}}
 	return m, func() { f.Close(); closeEncoders() }, nil
 }

@@ -93,6 +93,9 @@ func (f *Facts) allows(observation string, class chexpert.Class) bool {
 			}
 		}
 	}
+	if class == chexpert.Negative && observation == chexpert.LungOpacity && f.side != "" {
+		return false // opacities were measured, whatever was judged
+	}
 	return judged && (class == chexpert.Positive && present || class == chexpert.Negative && !present)
 }
 

@@ -166,3 +166,12 @@ func TestExamples(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 }
+
+func TestMeasuredOpacitiesAreNotDenied(t *testing.T) {
+	for share, ok := range map[float64]bool{0.3: false, 0.01: true} {
+		f := FactsOf(judged("Infiltration"), measured(map[string]float64{analysis.LesionShareRightLung: share}))
+		if err := f.Carries(f.Statement(chexpert.LungOpacity), "No lung opacity."); (err == nil) != ok {
+			t.Errorf("with a share of %v: %v", share, err)
+		}
+	}
+}
