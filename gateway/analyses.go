@@ -220,15 +220,22 @@ func (s *server) CreateReport(ctx context.Context, request api.CreateReportReque
 	for _, a := range artefacts {
 		present[a.Modality] = true
 	}
-	result, narrative, err := s.report(ctx, work, model, present)
+	write := func(ctx context.Context) (*analysis.DiagnosticReport, error) {
+		result, narrative, err := s.report(ctx, work, model, present)
+		if err != nil {
+			return nil, err
+		}
+		report := &analysis.DiagnosticReport{
+			StudyID: request.StudyId, Strict: work.Strict, Artefacts: artefacts, Narrative: narrative,
+			Result: result, Stages: pipeline.Stages(ctx), TraceID: traceID(ctx),
+		}
+		return report, s.Store.CreateReport(ctx, report)
+	}
+	if streamed, _ := ctx.Value(streamKey{}).(bool); streamed {
+		return &reportStream{s, ctx, write}, nil
+	}
+	report, err := write(ctx)
 	if err != nil {
-		return nil, err
-	}
-	report := &analysis.DiagnosticReport{
-		StudyID: request.StudyId, Strict: work.Strict, Artefacts: artefacts, Narrative: narrative,
-		Result: result, Stages: pipeline.Stages(ctx), TraceID: traceID(ctx),
-	}
-	if err := s.Store.CreateReport(ctx, report); err != nil {
 		return nil, err
 	}
 	return api.CreateReport201JSONResponse{

@@ -44,6 +44,22 @@ func answerOf(answer *analysis.Answer) api.Answer {
 	}
 }
 
+func sentenceOf(sentence *analysis.Sentence) api.Sentence {
+	stated := api.Sentence{Text: sentence.Text, Evidence: []api.Finding{}}
+	for _, f := range sentence.Evidence {
+		stated.Evidence = append(stated.Evidence, api.Finding{Label: f.Label, Probability: fraction(f.Probability), Threshold: fraction(f.Threshold), Present: f.Present, Modality: api.Modality(f.Modality), Model: optional(f.Model), Band: bandOf(f.Band), Activation: activationOf(f.Activation)})
+	}
+	if len(sentence.Measurements) > 0 {
+		measurements := measurementsOf(sentence.Measurements)
+		stated.Measurements = &measurements
+	}
+	if sentence.WrittenBy == analysis.ByPerson {
+		person := api.SentenceWrittenByPerson
+		stated.WrittenBy = &person
+	}
+	return stated
+}
+
 func reportOf(report *analysis.DiagnosticReport) api.Report {
 	out := api.Report{
 		Id: report.ID, StudyId: report.StudyID, CreatedAt: report.CreatedAt, Artefacts: usedOf(report.Artefacts), Strict: report.Strict,
@@ -55,21 +71,8 @@ func reportOf(report *analysis.DiagnosticReport) api.Report {
 	}
 	for _, section := range report.Narrative.Sections {
 		sentences := []api.Sentence{}
-		for _, sentence := range section.Sentences {
-			evidence := []api.Finding{}
-			for _, f := range sentence.Evidence {
-				evidence = append(evidence, api.Finding{Label: f.Label, Probability: fraction(f.Probability), Threshold: fraction(f.Threshold), Present: f.Present, Modality: api.Modality(f.Modality), Model: optional(f.Model), Band: bandOf(f.Band), Activation: activationOf(f.Activation)})
-			}
-			stated := api.Sentence{Text: sentence.Text, Evidence: evidence}
-			if len(sentence.Measurements) > 0 {
-				measurements := measurementsOf(sentence.Measurements)
-				stated.Measurements = &measurements
-			}
-			if sentence.WrittenBy == analysis.ByPerson {
-				person := api.SentenceWrittenByPerson
-				stated.WrittenBy = &person
-			}
-			sentences = append(sentences, stated)
+		for i := range section.Sentences {
+			sentences = append(sentences, sentenceOf(&section.Sentences[i]))
 		}
 		out.Sections = append(out.Sections, api.Section{Name: api.SectionName(section.Name), Sentences: sentences})
 	}

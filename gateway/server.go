@@ -140,7 +140,7 @@ func New(deps Deps) (http.Handler, error) {
 	r.Get("/v1/studies/{study_id}/artefacts/{artefact_id}", op.GetArtefact)
 	r.Post("/v1/studies/{study_id}/questions", op.AskStudy)
 	r.Get("/v1/studies/{study_id}/questions", op.ListAnswers)
-	r.Post("/v1/studies/{study_id}/reports", op.CreateReport)
+	r.Post("/v1/studies/{study_id}/reports", s.streamable(op.CreateReport))
 	s.reports(r, &op)
 	r.Get("/v1/reports/{report_id}/masks.png", op.GetReportMasks)
 	r.Get("/v1/reports/{report_id}/attention.png", op.GetReportAttention)

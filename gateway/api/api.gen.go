@@ -2133,10 +2133,10 @@ type Segmentation struct {
 
 // Sentence defines model for Sentence.
 type Sentence struct {
-	// Evidence The findings that the sentence rests on; empty for one that rests on measurements
+	// Evidence The findings that the sentence rests on; empty for one that rests on measurements alone
 	Evidence []Finding `json:"evidence"`
 
-	// Measurements The measurements that the sentence rests on; absent for one that rests on findings
+	// Measurements The measurements that the sentence rests on; absent if there are none
 	Measurements *[]Measurement `json:"measurements,omitempty"`
 	Text         string         `json:"text"`
 
@@ -8444,6 +8444,49 @@ type CreateReportRequestObject struct {
 
 type CreateReportResponseObject interface {
 	VisitCreateReportResponse(w http.ResponseWriter) error
+}
+
+type CreateReport200TexteventStreamResponse struct {
+	Body          io.Reader
+	ContentLength int64
+}
+
+func (response CreateReport200TexteventStreamResponse) VisitCreateReportResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/event-stream")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	flusher, ok := w.(http.Flusher)
+	if !ok {
+		// If w doesn't support flushing, fall back to io.Copy.
+		_, err := io.Copy(w, response.Body)
+		return err
+	}
+	// text/event-stream messages are typically small; use a
+	// modest buffer and flush after each chunk so clients see
+	// events immediately instead of waiting on OS buffering.
+	buf := make([]byte, 4096)
+	for {
+		n, err := response.Body.Read(buf)
+		if n > 0 {
+			if _, writeErr := w.Write(buf[:n]); writeErr != nil {
+				return writeErr
+			}
+			flusher.Flush()
+		}
+		if err != nil {
+			if err == io.EOF {
+				return nil
+			}
+			return err
+		}
+	}
 }
 
 type CreateReport201ResponseHeaders struct {

@@ -2131,10 +2131,10 @@ type Segmentation struct {
 
 // Sentence defines model for Sentence.
 type Sentence struct {
-	// Evidence The findings that the sentence rests on; empty for one that rests on measurements
+	// Evidence The findings that the sentence rests on; empty for one that rests on measurements alone
 	Evidence []Finding `json:"evidence"`
 
-	// Measurements The measurements that the sentence rests on; absent for one that rests on findings
+	// Measurements The measurements that the sentence rests on; absent if there are none
 	Measurements *[]Measurement `json:"measurements,omitempty"`
 	Text         string         `json:"text"`
 
@@ -3337,6 +3337,11 @@ type ClientInterface interface {
 	// report is on what is left and says under `not_assessed` and `degraded` what is missing, unless the request
 	// has `degraded: refuse` or nothing is left; then it is refused as a question is.
 	//
+	// With `Accept: text/event-stream` each sentence comes as an event when it is written: `sentence` with the section and the
+	// sentence, in the order of the report, then `report` with the stored report. A model that a user brought sends the
+	// report only. What fails before the first sentence is a problem as without the stream; after it, the last event is
+	// `problem`, and nothing is stored.
+	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /v1/studies/{study_id}/reports (the `CreateReport` operationId).
@@ -3347,6 +3352,11 @@ type ClientInterface interface {
 	// Artefacts are chosen as for a question. Every sentence carries its evidence. If an encoder is down, the
 	// report is on what is left and says under `not_assessed` and `degraded` what is missing, unless the request
 	// has `degraded: refuse` or nothing is left; then it is refused as a question is.
+	//
+	// With `Accept: text/event-stream` each sentence comes as an event when it is written: `sentence` with the section and the
+	// sentence, in the order of the report, then `report` with the stored report. A model that a user brought sends the
+	// report only. What fails before the first sentence is a problem as without the stream; after it, the last event is
+	// `problem`, and nothing is stored.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -4454,6 +4464,11 @@ func (c *Client) AskStudy(ctx context.Context, studyId StudyID, body AskStudyJSO
 // report is on what is left and says under `not_assessed` and `degraded` what is missing, unless the request
 // has `degraded: refuse` or nothing is left; then it is refused as a question is.
 //
+// With `Accept: text/event-stream` each sentence comes as an event when it is written: `sentence` with the section and the
+// sentence, in the order of the report, then `report` with the stored report. A model that a user brought sends the
+// report only. What fails before the first sentence is a problem as without the stream; after it, the last event is
+// `problem`, and nothing is stored.
+//
 // Takes any type of body and a specified content type.
 //
 // Corresponds with POST /v1/studies/{study_id}/reports (the `CreateReport` operationId).
@@ -4474,6 +4489,11 @@ func (c *Client) CreateReportWithBody(ctx context.Context, studyId StudyID, cont
 // Artefacts are chosen as for a question. Every sentence carries its evidence. If an encoder is down, the
 // report is on what is left and says under `not_assessed` and `degraded` what is missing, unless the request
 // has `degraded: refuse` or nothing is left; then it is refused as a question is.
+//
+// With `Accept: text/event-stream` each sentence comes as an event when it is written: `sentence` with the section and the
+// sentence, in the order of the report, then `report` with the stored report. A model that a user brought sends the
+// report only. What fails before the first sentence is a problem as without the stream; after it, the last event is
+// `problem`, and nothing is stored.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -7804,6 +7824,11 @@ type ClientWithResponsesInterface interface {
 	// report is on what is left and says under `not_assessed` and `degraded` what is missing, unless the request
 	// has `degraded: refuse` or nothing is left; then it is refused as a question is.
 	//
+	// With `Accept: text/event-stream` each sentence comes as an event when it is written: `sentence` with the section and the
+	// sentence, in the order of the report, then `report` with the stored report. A model that a user brought sends the
+	// report only. What fails before the first sentence is a problem as without the stream; after it, the last event is
+	// `problem`, and nothing is stored.
+	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /v1/studies/{study_id}/reports (the `CreateReport` operationId).
@@ -7814,6 +7839,11 @@ type ClientWithResponsesInterface interface {
 	// Artefacts are chosen as for a question. Every sentence carries its evidence. If an encoder is down, the
 	// report is on what is left and says under `not_assessed` and `degraded` what is missing, unless the request
 	// has `degraded: refuse` or nothing is left; then it is refused as a question is.
+	//
+	// With `Accept: text/event-stream` each sentence comes as an event when it is written: `sentence` with the section and the
+	// sentence, in the order of the report, then `report` with the stored report. A model that a user brought sends the
+	// report only. What fails before the first sentence is a problem as without the stream; after it, the last event is
+	// `problem`, and nothing is stored.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -12077,6 +12107,11 @@ func (c *ClientWithResponses) AskStudyWithResponse(ctx context.Context, studyId 
 // report is on what is left and says under `not_assessed` and `degraded` what is missing, unless the request
 // has `degraded: refuse` or nothing is left; then it is refused as a question is.
 //
+// With `Accept: text/event-stream` each sentence comes as an event when it is written: `sentence` with the section and the
+// sentence, in the order of the report, then `report` with the stored report. A model that a user brought sends the
+// report only. What fails before the first sentence is a problem as without the stream; after it, the last event is
+// `problem`, and nothing is stored.
+//
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /v1/studies/{study_id}/reports (the `CreateReport` operationId).
@@ -12093,6 +12128,11 @@ func (c *ClientWithResponses) CreateReportWithBodyWithResponse(ctx context.Conte
 // Artefacts are chosen as for a question. Every sentence carries its evidence. If an encoder is down, the
 // report is on what is left and says under `not_assessed` and `degraded` what is missing, unless the request
 // has `degraded: refuse` or nothing is left; then it is refused as a question is.
+//
+// With `Accept: text/event-stream` each sentence comes as an event when it is written: `sentence` with the section and the
+// sentence, in the order of the report, then `report` with the stored report. A model that a user brought sends the
+// report only. What fails before the first sentence is a problem as without the stream; after it, the last event is
+// `problem`, and nothing is stored.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //

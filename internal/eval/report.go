@@ -94,12 +94,14 @@ func readReportCases(ctx context.Context, e Env, labeler *chexpert.Labeler) (map
 			continue
 		case c.sentences != nil:
 			c.labels = positives(labeler.Report(c.sentences))
-		default:
-			for _, l := range f.Labels {
-				if o := chexpert.Of(l); o != "" {
-					c.labels[o] = true
-				}
+		}
+		for _, l := range f.Labels {
+			if o := chexpert.Of(l); o != "" {
+				c.labels[o] = true
 			}
+		}
+		if len(c.labels) > 1 {
+			delete(c.labels, chexpert.NoFinding) // a text may leave out what the film has
 		}
 		b, err := os.ReadFile(f.Path)
 		if err != nil {
@@ -131,8 +133,8 @@ type writtenReport struct {
 	findings      []string        // the sentences of that section
 	plain         []string        // the same without a writer
 	labels        map[string]bool // that findings and impression state
-	contradicting int             // of their sentences, those that contradict what was judged
-	stated        int             // their sentences
+	worded        int             // sentences in a writer's words
+	contradicting int             // of these, those that contradict what was judged
 }
 
 // writtenReports are those on the test films, and how the drafts fared.
@@ -186,30 +188,39 @@ func (w *writtenReports) add(out io.Writer, result *analysis.Result, r *recorder
 		w.worded.count(slices.ContainsFunc(r.drafts[i], fit))
 	}
 	present := map[analysis.Modality]bool{analysis.Image: true}
+	bare := *result
+	bare.Wordings = nil
 	var one writtenReport
+	fixed := map[string]bool{}
+	for _, section := range pipeline.Write(&bare, present).Sections {
+		for _, s := range section.Sentences {
+			fixed[s.Text] = true
+			if section.Name == "findings" {
+				one.plain = append(one.plain, s.Text)
+			}
+		}
+	}
 	var all []string
 	for _, section := range pipeline.Write(result, present).Sections {
 		if section.Name == "measurements" {
 			continue // numbers, which a labeler of words takes for observations
 		}
 		for _, s := range section.Sentences {
-			one.stated++
+			all = append(all, s.Text)
+			if section.Name == "findings" {
+				one.findings = append(one.findings, s.Text)
+			}
+			if fixed[s.Text] {
+				continue
+			}
+			one.worded++
 			if observations := facts.Contradicts(labeler, s.Text); len(observations) > 0 {
 				one.contradicting++
 				fmt.Fprintf(out, "contradicts what was judged of %v: %q\n", observations, s.Text)
 			}
-			if section.Name == "findings" {
-				one.findings = append(one.findings, s.Text)
-			}
-			all = append(all, s.Text)
 		}
 	}
 	one.labels = positives(labeler.Report(all))
-	bare := *result
-	bare.Wordings = nil
-	for _, s := range pipeline.Write(&bare, present).Sections[0].Sentences {
-		one.plain = append(one.plain, s.Text)
-	}
 	w.reports = append(w.reports, one)
 }
 

@@ -42,15 +42,27 @@ func (w *writtenReports) figures(suffix string, cases map[string][]reportCase, f
 	blind := math.Max(micro(majority)(everyone), micro(nearest)(everyone))
 	out := []Figure{figure("label-f1"+suffix, blind, patients, micro(written)),
 		figure("label-f1-macro"+suffix, math.Max(macro(majority)(everyone), macro(nearest)(everyone)), patients, macro(written))}
+	var nih []int // on whose like the findings were trained
+	for i, c := range test {
+		if c.film.NIH {
+			nih = append(nih, i)
+		}
+	}
+	if len(nih) > 0 {
+		within := func(of []map[string]bool) func(draw []int) float64 {
+			return func(draw []int) float64 { return micro(of)(pickAll(nih, draw)) }
+		}
+		out = append(out, figure("label-f1-nih"+suffix, math.Max(within(majority)(all(len(nih))), within(nearest)(all(len(nih)))), pickAll(patients, nih), within(written)))
+	}
 	if floors {
 		out = append(out, figure("label-f1-majority", 0, patients, micro(majority)), figure("label-f1-nearest", 0, patients, micro(nearest)))
 	}
 	out = append(out, Figure{Name: "report", Metric: "label-f1-shuffled" + suffix, Value: shuffledF1(written, reference), N: len(test)})
-	contradicting, stated := 0, 0
+	contradicting, worded := 0, 0
 	for _, r := range w.reports {
-		contradicting, stated = contradicting+r.contradicting, stated+r.stated
+		contradicting, worded = contradicting+r.contradicting, worded+r.worded
 	}
-	out = append(out, Figure{Name: "report", Metric: "contradictions" + suffix, Value: float64(contradicting), N: stated},
+	out = append(out, Figure{Name: "report", Metric: "contradictions" + suffix, Value: float64(contradicting), N: worded},
 		Figure{Name: "report", Metric: "first-draft-refused" + suffix, Value: w.refused.share(), N: w.refused.n},
 		Figure{Name: "report", Metric: "worded" + suffix, Value: w.worded.share(), N: w.worded.n})
 	return append(out, w.textFigures(suffix, cases, floors)...)

@@ -8,11 +8,11 @@ import (
 
 // When measurements say something in words. Masks of lesions are uncertain, so that what lies between says nothing.
 const (
-	affected     = 0.10 // least share of a lung that opacities cover to name its side
-	oneSided     = 3.0  // least ratio of the shares of the two lungs to name one of them only
-	groundGlass  = 0.05 // least share of both lungs
-	normalHeart  = 0.50 // greatest cardiothoracic ratio of a heart that is called not enlarged (Danzer 1919)
-	enlargeHeart = 0.55 // least of one that is called enlarged: a film from the front (AP) shows it wider by about a tenth
+	affected     = analysis.UsualLesionShare // share of a lung above which opacities name its side
+	oneSided     = 3.0                       // least ratio of the shares of the two lungs to name one of them only
+	groundGlass  = 0.05                      // least share of both lungs
+	normalHeart  = 0.50                      // greatest cardiothoracic ratio of a heart that is called not enlarged (Danzer 1919)
+	enlargeHeart = 0.55                      // least of one that is called enlarged: a film from the front (AP) shows it wider by about a tenth
 )
 
 // Facts are what was judged and measured on one film.
@@ -42,14 +42,14 @@ func FactsOf(findings []analysis.Finding, s *analysis.Segmentation) *Facts {
 	}
 	right, left := measured[analysis.LesionShareRightLung], measured[analysis.LesionShareLeftLung]
 	switch {
-	case right >= affected && right >= oneSided*left:
+	case right > affected && right >= oneSided*left:
 		f.side = analysis.RightSide
-	case left >= affected && left >= oneSided*right:
+	case left > affected && left >= oneSided*right:
 		f.side = analysis.LeftSide
-	case right >= affected && left >= affected:
+	case right > affected && left > affected:
 		f.side = analysis.BothSides
 	}
-	f.groundGlass = measured[analysis.GroundGlassShare] >= groundGlass
+	f.groundGlass = f.side != "" && measured[analysis.GroundGlassShare] >= groundGlass
 	return f
 }
 
@@ -99,7 +99,7 @@ func (f *Facts) allows(observation string, class chexpert.Class) bool {
 	return judged && (class == chexpert.Positive && present || class == chexpert.Negative && !present)
 }
 
-// Contradicts returns the observations of which sentence states, by the labeler, what the facts say the opposite of.
+// Contradicts returns the observations of which a sentence states, by the labeler, what the facts say the opposite of.
 func (f *Facts) Contradicts(l *chexpert.Labeler, sentence string) (observations []string) {
 	for o, class := range l.Label(sentence) {
 		opposite := chexpert.Positive

@@ -36,9 +36,9 @@ func TestStatement(t *testing.T) {
 	}{
 		"nothing measured": {},
 		"right":            {right: 0.3, left: 0.05, want: analysis.Statement{Side: "right"}},
-		"left":             {right: 0.01, left: 0.1, want: analysis.Statement{Side: "left"}},
-		"both":             {right: 0.3, left: 0.2, glass: 0.1, want: analysis.Statement{Side: "both", GroundGlass: true}},
-		"little":           {right: 0.09, left: 0.01},
+		"left":             {right: 0.01, left: 0.3, want: analysis.Statement{Side: "left"}},
+		"both":             {right: 0.4, left: 0.3, glass: 0.1, want: analysis.Statement{Side: "both", GroundGlass: true}},
+		"little":           {right: 0.2, left: 0.01, glass: 0.1},
 		"a normal heart":   {heart: 0.45, heartSaid: true},
 		"a doubtful heart": {heart: 0.52},
 		"a large heart":    {heart: 0.6, heartSaid: true, heartPresent: true},
