@@ -30,7 +30,7 @@ func (s segmenter) Segment(_ context.Context, images [][]byte) ([]*analysis.Segm
 	const side = 20
 	boxes := map[string][4]int{
 		analysis.RightLung: {3, 4, 8, 14}, analysis.LeftLung: {12, 4, 17, 14}, analysis.Heart: {8, 10, 14, 14},
-		analysis.Lesion: {3, 4, 8, 6}, analysis.GroundGlass: {3, 4, 8, 6},
+		analysis.Lesion: {3, 4, 8, 7}, analysis.GroundGlass: {3, 4, 8, 7},
 	}
 	var made []*analysis.Segmentation
 	for range images {
@@ -81,7 +81,7 @@ func TestAReportHoldsMeasurementsAndTheirMasks(t *testing.T) {
 	for _, m := range r.Segmentation.Measurements {
 		values[string(m.Name)] = m.Value
 	}
-	if len(r.Sections) != 3 || string(r.Sections[1].Name) != "measurements" || values["cardiothoracic_ratio"] != 6.0/14 || values["lesion_share_right_lung"] != 0.2 {
+	if len(r.Sections) != 3 || string(r.Sections[1].Name) != "measurements" || values["cardiothoracic_ratio"] != 6.0/14 || values["lesion_share_right_lung"] != 0.3 {
 		t.Fatalf("sections %+v, measured %v", r.Sections, values)
 	}
 	stated := 0
