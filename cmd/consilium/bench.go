@@ -8,6 +8,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
@@ -27,19 +28,16 @@ import (
 	visionencoder "consilium/services/vision-encoder"
 )
 
-// What `consilium bench` writes when it ran all groups.
-const (
-	benchmarks     = "docs/benchmarks.md"
-	benchmarksJSON = "docs/bench.json"
-)
+// benchmarks is where `consilium bench` keeps its figures; what people read lies beside it.
+const benchmarks = "docs/bench.json"
 
 var benchCommand = command{
-	name: "bench", arguments: "[--json FILE] [--only GROUP,…]", summary: "time the platform beside its peers; all groups go into " + benchmarks,
+	name: "bench", arguments: "[--json FILE] [--only GROUP,…]", summary: "time the platform beside its peers, into docs/benchmarks.md",
 	run: func(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) error {
 		flags := flag.NewFlagSet("consilium bench", flag.ContinueOnError)
 		flags.SetOutput(stderr)
 		only := flags.String("only", "", "`groups` to run, divided by commas: text, http, image, gateway")
-		file := flags.String("json", "", "`file` to write the figures to")
+		file := flags.String("json", benchmarks, "`file` of the figures, in which the groups that ran are replaced; benchmarks.md beside it is written anew")
 		if err := flags.Parse(args); err != nil || flags.NArg() > 0 {
 			return errUsage
 		}
@@ -52,30 +50,32 @@ var benchCommand = command{
 			return err
 		}
 		defer closeAll()
-		report, err := bench.Run(ctx, env, groups)
+		report, err := bench.Measure(ctx, env, groups)
 		if err != nil {
 			return err
 		}
 		bench.Table(stdout, report)
+		before := &bench.Report{}
+		switch file, err := os.ReadFile(*file); {
+		case err == nil:
+			if err := json.Unmarshal(file, before); err != nil {
+				return fmt.Errorf("read the benchmarks before: %w", err)
+			}
+		case !errors.Is(err, fs.ErrNotExist):
+			return fmt.Errorf("read the benchmarks before: %w", err)
+		}
+		report = before.With(report)
 		figures, err := json.MarshalIndent(report, "", " ")
 		if err != nil {
 			return err
 		}
-		figures = append(figures, '\n')
-		if *file != "" {
-			if err := os.WriteFile(*file, figures, 0o644); err != nil {
-				return fmt.Errorf("write the figures: %w", err)
-			}
-		}
-		if *only != "" {
-			return nil
-		}
-		var b bytes.Buffer
-		bench.Markdown(&b, report)
-		if err := errors.Join(os.WriteFile(benchmarks, b.Bytes(), 0o644), os.WriteFile(benchmarksJSON, figures, 0o644)); err != nil {
+		var page bytes.Buffer
+		bench.Markdown(&page, report)
+		markdown := filepath.Join(filepath.Dir(*file), "benchmarks.md")
+		if err := errors.Join(os.WriteFile(*file, append(figures, '\n'), 0o644), os.WriteFile(markdown, page.Bytes(), 0o644)); err != nil {
 			return fmt.Errorf("write the benchmarks: %w", err)
 		}
-		fmt.Fprintf(stderr, "wrote %s and %s\n", benchmarks, benchmarksJSON)
+		fmt.Fprintf(stderr, "wrote %s and %s\n", *file, markdown)
 		return nil
 	},
 }

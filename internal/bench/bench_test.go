@@ -297,10 +297,10 @@ func TestAPeerThatDoesNotStartSaysWhy(t *testing.T) {
 func TestReportIsWritten(t *testing.T) {
 	value := 1.5
 	r := &Report{
-		Machine: Machine{Processor: "P", Processors: 2, Others: 0.4, Busy: true},
+		Runs: []Run{{Group: "text", Processor: "P", Processors: 2, Others: 0.4, Busy: true}},
 		Figures: []Figure{
-			{Name: "text-16-1-fp32", Metric: "ratio", Value: &value, Best: &value, group: "text", Rows: []Row{{Contender: "consilium", Best: 3, Median: 2}}},
-			{Name: "text-16-1-int8", Metric: "ratio", Absent: "no net", group: "text"},
+			{Name: "text-16-1-fp32", Metric: "ratio", Value: &value, Best: &value, Group: "text", Rows: []Row{{Contender: "consilium", Best: 3, Median: 2}}},
+			{Name: "text-16-1-int8", Metric: "ratio", Absent: "no net", Group: "text"},
 		},
 	}
 	var page, table strings.Builder
@@ -313,8 +313,28 @@ func TestReportIsWritten(t *testing.T) {
 			}
 		}
 	}
+	if !strings.Contains(page.String(), "Not measured yet") {
+		t.Errorf("the page does not say that other groups are missing:\n%s", page.String())
+	}
 	file, err := json.Marshal(r)
 	if err != nil || !strings.Contains(string(file), `"name":"text-16-1-int8","metric":"ratio","value":null,"absent":"no net"`) {
 		t.Errorf("%s, %v", file, err)
+	}
+}
+
+func TestANewerRunReplacesItsGroups(t *testing.T) {
+	old := &Report{Runs: []Run{{Group: "text", Seconds: 1}, {Group: "gateway", Seconds: 1}}, Figures: []Figure{{Group: "text", Name: "old"}, {Group: "gateway", Name: "kept"}}}
+	newer := &Report{Runs: []Run{{Group: "image", Seconds: 2}, {Group: "text", Seconds: 2}}, Figures: []Figure{{Group: "image", Name: "added"}, {Group: "text", Name: "new"}}}
+	var names []string
+	var seconds []float64
+	merged := old.With(newer)
+	for _, f := range merged.Figures {
+		names = append(names, f.Name)
+	}
+	for _, run := range merged.Runs {
+		seconds = append(seconds, run.Seconds)
+	}
+	if !slices.Equal(names, []string{"new", "added", "kept"}) || !slices.Equal(seconds, []float64{2, 2, 1}) {
+		t.Errorf("figures %q of runs of %v seconds", names, seconds)
 	}
 }

@@ -40,6 +40,7 @@ func median(values []float64) float64 {
 
 // Figure is one published number.
 type Figure struct {
+	Group  string `json:"group"`
 	Name   string `json:"name"`
 	Metric string `json:"metric"`
 	// Value is nil if there is nothing of ours to measure; Absent then says why.
@@ -52,8 +53,6 @@ type Figure struct {
 	Others float64 `json:"others"`
 	// Rows are all contenders of the class, ours first.
 	Rows []Row `json:"rows,omitempty"`
-
-	group string
 }
 
 // ratio returns the figure of a case for one class: ours to the best peer. tuned asks for the tuned peers only,

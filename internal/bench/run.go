@@ -10,30 +10,53 @@ import (
 	"time"
 )
 
-// Report is everything that a run measured.
+// Report is everything that was measured, each group by the last run that it was part of.
 type Report struct {
-	Machine Machine  `json:"machine"`
+	Runs    []Run    `json:"runs"`
 	Figures []Figure `json:"figures"`
 }
 
-// Machine says where and when a run was.
-type Machine struct {
+// Run says where and when a group ran.
+type Run struct {
+	Group      string    `json:"group"`
 	Time       time.Time `json:"time"`
 	Processor  string    `json:"processor"`
 	Processors int       `json:"processors"` // logical ones
 	// Peak is what a product of fp32 matrices reached, in floating-point operations a second.
 	Peak float64 `json:"peak_flops"`
-	// Others is the share of the machine that other processes used during the run; Busy says that it was not the run's own.
+	// Others is the share of the machine that other processes used meanwhile; Busy says that it was not the run's own.
 	Others  float64 `json:"others"`
 	Busy    bool    `json:"busy"`
 	Seconds float64 `json:"seconds"`
 }
 
+// With returns r with the groups of newer in place of its own.
+func (r *Report) With(newer *Report) *Report {
+	out := &Report{}
+	for _, g := range Groups {
+		from := r
+		if slices.ContainsFunc(newer.Runs, func(run Run) bool { return run.Group == g.Name }) {
+			from = newer
+		}
+		for _, run := range from.Runs {
+			if run.Group == g.Name {
+				out.Runs = append(out.Runs, run)
+			}
+		}
+		for _, f := range from.Figures {
+			if f.Group == g.Name {
+				out.Figures = append(out.Figures, f)
+			}
+		}
+	}
+	return out
+}
+
 // add takes figures into the report.
 func (b *bench) add(figures ...Figure) { b.figures = append(b.figures, figures...) }
 
-// Run runs the groups.
-func Run(ctx context.Context, env Env, groups []Group) (*Report, error) {
+// Measure runs the groups.
+func Measure(ctx context.Context, env Env, groups []Group) (*Report, error) {
 	dir, err := os.MkdirTemp("", "consilium-bench")
 	if err != nil {
 		return nil, err
@@ -48,32 +71,34 @@ func Run(ctx context.Context, env Env, groups []Group) (*Report, error) {
 			return nil, err
 		}
 	}
-	before, err := readUsage()
-	if err != nil {
-		return nil, err
-	}
-	r := &Report{Machine: Machine{Time: time.Now().UTC().Truncate(time.Second), Processor: processor(), Processors: runtime.NumCPU()}}
-	start := time.Now()
 	if b.peak, err = env.Peak(ctx); err != nil {
 		return nil, fmt.Errorf("measure the machine's peak: %w", err)
 	}
+	r := &Report{}
 	for _, g := range groups {
-		first := len(b.figures)
+		run := Run{Group: g.Name, Time: time.Now().UTC().Truncate(time.Second), Processor: processor(), Processors: runtime.NumCPU(), Peak: b.peak}
+		before, err := readUsage()
+		if err != nil {
+			return nil, err
+		}
+		start := time.Now()
 		if err := g.run(b, ctx); err != nil {
 			return nil, fmt.Errorf("bench %s: %w", g.Name, err)
 		}
-		for i := range b.figures[first:] {
-			b.figures[first+i].group = g.Name
+		run.Seconds = time.Since(start).Seconds()
+		after, err := readUsage()
+		if err != nil {
+			return nil, err
 		}
+		run.Others = after.others(before)
+		run.Busy = run.Others >= busyFrom
+		for _, f := range b.figures {
+			f.Group = g.Name
+			r.Figures = append(r.Figures, f)
+		}
+		b.figures = nil
+		r.Runs = append(r.Runs, run)
 	}
-	after, err := readUsage()
-	if err != nil {
-		return nil, err
-	}
-	r.Machine.Peak, r.Figures = b.peak, b.figures
-	r.Machine.Others = after.others(before)
-	r.Machine.Busy = r.Machine.Others >= busyFrom
-	r.Machine.Seconds = time.Since(start).Seconds()
 	return r, nil
 }
 

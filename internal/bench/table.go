@@ -3,6 +3,7 @@ package bench
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 )
 
@@ -15,17 +16,19 @@ func Table(w io.Writer, r *Report) {
 			fmt.Fprintf(w, "  %-62s %8.1f/s best %8.1f/s median%s%s\n", row.Contender, row.Best, row.Median, row.share(", %.0f%% of peak"), row.nearness(", cosine %.4f, least %.4f"))
 		}
 	}
-	fmt.Fprintln(w, r.Machine)
+	for _, run := range r.Runs {
+		fmt.Fprintf(w, "%s: %v\n", run.Group, run)
+	}
 }
 
 // String says where the run was, and whether what it measured counts.
-func (m Machine) String() string {
-	s := fmt.Sprintf("%s, %s, %d logical processors; fp32 products of matrices reach %.0f GFLOP/s. The run took %.0f minutes.",
-		m.Time.Format("2006-01-02 15:04 MST"), m.Processor, m.Processors, m.Peak/1e9, m.Seconds/60)
-	if m.Busy {
-		return s + fmt.Sprintf(" The machine was busy: others used %.0f %% of it meanwhile, so that not even the ratios count for much.", 100*m.Others)
+func (r Run) String() string {
+	s := fmt.Sprintf("%s, %s, %d logical processors; fp32 products of matrices reached %.0f GFLOP/s. It took %.0f minutes.",
+		r.Time.Format("2006-01-02 15:04 MST"), r.Processor, r.Processors, r.Peak/1e9, r.Seconds/60)
+	if r.Busy {
+		return s + fmt.Sprintf(" The machine was busy: others used %.0f %% of it meanwhile, so that not even the ratios count for much.", 100*r.Others)
 	}
-	return s + fmt.Sprintf(" Others used %.0f %% of the machine meanwhile.", 100*m.Others)
+	return s + fmt.Sprintf(" Others used %.0f %% of the machine meanwhile.", 100*r.Others)
 }
 
 func (r Row) share(format string) string {
@@ -58,18 +61,22 @@ func number(v *float64) string {
 
 // Markdown writes docs/benchmarks.md.
 func Markdown(w io.Writer, r *Report) {
-	fmt.Fprint(w, "# Benchmarks\n\nWritten by `make bench`; do not edit. The same figures stand in bench.json.\n\n"+about+"\n\n")
-	fmt.Fprintln(w, r.Machine)
+	fmt.Fprint(w, "# Benchmarks\n\nWritten by `make bench`; do not edit. The same figures stand in bench.json.\n\n"+about+"\n")
 	for _, g := range Groups {
-		fmt.Fprintf(w, "\n## %s\n\n%s\n\n| figure | metric | value | of the best | others | |\n| --- | --- | ---: | ---: | ---: | --- |\n", g.Name, g.About)
+		i := slices.IndexFunc(r.Runs, func(run Run) bool { return run.Group == g.Name })
+		if i < 0 {
+			fmt.Fprintf(w, "\n## %s\n\n%s Not measured yet.\n", g.Name, g.About)
+			continue
+		}
+		fmt.Fprintf(w, "\n## %s\n\n%s\n\n%v\n\n| figure | metric | value | of the best | others | |\n| --- | --- | ---: | ---: | ---: | --- |\n", g.Name, g.About, r.Runs[i])
 		for _, f := range r.Figures {
-			if f.group == g.Name {
+			if f.Group == g.Name {
 				fmt.Fprintf(w, "| %s | %s | %s | %s | %.0f %% | %s |\n", f.Name, f.Metric, number(f.Value), bestOf(f), 100*f.Others, strings.TrimLeft(f.About+"; "+f.Absent, "; "))
 			}
 		}
 		wrote := false
 		for _, f := range r.Figures {
-			if f.group != g.Name || len(f.Rows) == 0 {
+			if f.Group != g.Name || len(f.Rows) == 0 {
 				continue
 			}
 			if !wrote {
