@@ -123,7 +123,21 @@ const (
 	fewest   = 3
 	most     = 9
 	patience = 25 * time.Second
+	// On a machine that is too busy for fewest rounds within this, one has to do.
+	despair = 4 * patience
 )
+
+// more reports whether a case that took that long goes into another round.
+func more(round int, took time.Duration) bool {
+	switch {
+	case round == 0:
+		return true
+	case round < fewest:
+		return took < despair
+	default:
+		return round < most && took < patience
+	}
+}
 
 // sameWeights is the least cosine between the vectors of two contenders that compute in fp32 with the same weights.
 const sameWeights = 0.9999
@@ -155,7 +169,7 @@ func (b *bench) measure(ctx context.Context, c *Case, entrants []entrant) ([]Row
 		return nil, 0, err
 	}
 	start := time.Now()
-	for round := 0; round < fewest || round < most && time.Since(start) < patience; round++ {
+	for round := 0; more(round, time.Since(start)); round++ {
 		for i, e := range entrants {
 			seconds, err := e.Run(ctx, counts[i])
 			if err != nil {

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestMedian(t *testing.T) {
@@ -66,6 +67,20 @@ func TestRatio(t *testing.T) {
 				t.Errorf("got %s of the medians and %s of the best, want %v and %v", number(f.Value), number(f.Best), c.value, c.best)
 			}
 		})
+	}
+}
+
+func TestMore(t *testing.T) {
+	for _, c := range []struct {
+		round int
+		took  time.Duration
+		want  bool
+	}{
+		{0, time.Hour, true}, {1, despair - 1, true}, {1, despair, false}, {fewest, patience - 1, true}, {fewest, patience, false}, {most, 0, false},
+	} {
+		if got := more(c.round, c.took); got != c.want {
+			t.Errorf("round %d after %s: %v, want %v", c.round, c.took, got, c.want)
+		}
 	}
 }
 

@@ -80,11 +80,11 @@ func Markdown(w io.Writer, r *Report) {
 				continue
 			}
 			if !wrote {
-				fmt.Fprint(w, "\n| figure | contender | best /s | median /s | share of peak | cosine, least |\n| --- | --- | ---: | ---: | ---: | ---: |\n")
+				fmt.Fprint(w, "\n| figure | contender | best /s | median /s | iterations | share of peak | cosine, least |\n| --- | --- | ---: | ---: | ---: | ---: | ---: |\n")
 				wrote = true
 			}
 			for _, row := range f.Rows {
-				fmt.Fprintf(w, "| %s | %s | %.1f | %.1f | %s | %s |\n", f.Name, row.Contender, row.Best, row.Median, row.share("%.0f %%"), row.nearness("%.4f, %.4f"))
+				fmt.Fprintf(w, "| %s | %s | %.1f | %.1f | %d | %s | %s |\n", f.Name, row.Contender, row.Best, row.Median, row.N, row.share("%.0f %%"), row.nearness("%.4f, %.4f"))
 			}
 		}
 	}
@@ -104,6 +104,4 @@ the defaults that a user gets. A peer in fp32 whose vectors have a cosine below 
 iteration, "of the best" of the fastest; both are milliseconds where the metric says so. "Others" is the share of the machine that
 neither we nor the peers used meanwhile: on a shared machine only ratios count, and on a busy one not even they. A class
 that the platform has no net of is absent. The 8-bit peers are made as their documentation says (internal/bench/peers/prepare.py),
-and their cosine to fp32 stands beside.
-
-hugot is not among the peers: its fast form needs a tokenizer library that no package registry carries.`
+and their cosine to fp32 stands beside.`
