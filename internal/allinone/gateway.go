@@ -2,8 +2,10 @@ package allinone
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"path/filepath"
 	"time"
@@ -23,9 +25,8 @@ func (s *Stack) startGateway(ctx context.Context, postgresURL, redisURL string) 
 	for _, m := range models {
 		own[m.setting] = s.models[m.name].url
 	}
-	running, err := launch(ctx, "gateway", func(ctx context.Context, stdout *addressLine) error {
-		return gateway.Run(ctx, nil, s.with(own), stdout, s.log)
-	})
+	s.own = own
+	running, err := s.launchGateway(ctx, own)
 	if err != nil {
 		return err
 	}
@@ -34,6 +35,28 @@ func (s *Stack) startGateway(ctx context.Context, postgresURL, redisURL string) 
 	s.mu.Unlock()
 	s.watch("gateway", running.done)
 	return awaitReady(ctx, running)
+}
+
+func (s *Stack) launchGateway(ctx context.Context, own map[string]string) (*part, error) {
+	return launch(ctx, "gateway", func(ctx context.Context, stdout *addressLine) error {
+		return gateway.Run(ctx, nil, s.with(own), stdout, s.log)
+	})
+}
+
+// AddGateway starts another gateway over the same parts, on a free port and with settings of its own. The caller stops it before the
+// platform.
+func (s *Stack) AddGateway(ctx context.Context, settings map[string]string) (url string, stop func() error, err error) {
+	own := maps.Clone(s.own)
+	own["CONSILIUM_LISTEN"] = anyPort
+	maps.Copy(own, settings)
+	running, err := s.launchGateway(ctx, own)
+	if err != nil {
+		return "", nil, err
+	}
+	if err := awaitReady(ctx, running); err != nil {
+		return "", nil, errors.Join(err, running.Stop())
+	}
+	return running.url, running.Stop, nil
 }
 
 // awaitReady asks until every part that an analysis needs is ready.

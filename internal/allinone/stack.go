@@ -32,6 +32,7 @@ type Stack struct {
 	valkey   *childproc.Valkey   // nil: an own server
 	models   map[string]*part
 	gateway  *part
+	own      map[string]string // the gateway's place in the platform, as settings
 	failed   chan error
 }
 

@@ -35,6 +35,9 @@ type Run[In, Out any] func(items []In) ([]Result[Out], error)
 // Batcher runs items in batches. A batch is whatever waits when a worker becomes free, in order of arrival:
 // nothing is held back to wait for company, and batches grow by themselves when work arrives faster than it is
 // done. Items that nobody waits for any more are dropped before they run.
+//
+// Items of analysis.WithBulk wait in a queue of their own, from which batches are taken while the other is empty. They are
+// small, since whoever comes next waits for the one that runs.
 type Batcher[In, Out any] struct {
 	config Config
 	cost   func(In) int
@@ -42,13 +45,27 @@ type Batcher[In, Out any] struct {
 	now    func() time.Time
 
 	mu      sync.Mutex
-	arrived sync.Cond // the queue is not empty, or closed is set
-	queue   []*item[In, Out]
-	waiting int // cost of the queue
+	arrived sync.Cond           // the queue is not empty, or closed is set
+	queues  [2][]*item[In, Out] // of the urgent and of the rest
+	waiting [2]int              // cost of each queue
+	passed  int                 // urgent batches that ran since the rest had its turn
 	closed  bool
 	rate    float64 // cost per second that one worker gets done, 0 until measured
 	workers sync.WaitGroup
 }
+
+// The queues.
+const (
+	urgent = iota
+	bulk
+)
+
+const (
+	// bulkShare is the part of a batch's cost that one of the bulk may have.
+	bulkShare = 4
+	// patience is how many urgent batches the bulk lets go first, so that it is never left out altogether.
+	patience = 16
+)
 
 type item[In, Out any] struct {
 	in   In
@@ -93,7 +110,11 @@ func (b *Batcher[In, Out]) DoAll(ctx context.Context, in []In) ([]Out, error) {
 	for i, v := range in {
 		items[i] = &item[In, Out]{in: v, cost: b.cost(v), ctx: ctx, done: make(chan Result[Out], 1)}
 	}
-	if err := b.enqueue(items); err != nil {
+	class := urgent
+	if analysis.Bulk(ctx) {
+		class = bulk
+	}
+	if err := b.enqueue(class, items); err != nil {
 		return nil, err
 	}
 	values := make([]Out, len(items))
@@ -101,58 +122,63 @@ func (b *Batcher[In, Out]) DoAll(ctx context.Context, in []In) ([]Out, error) {
 		select {
 		case result := <-it.done:
 			if result.Err != nil {
-				b.forget(items[i+1:])
+				b.forget(class, items[i+1:])
 				return nil, result.Err
 			}
 			values[i] = result.Value
 		case <-ctx.Done():
-			b.forget(items[i:])
+			b.forget(class, items[i:])
 			return nil, ctx.Err()
 		}
 	}
 	return values, nil
 }
 
-func (b *Batcher[In, Out]) enqueue(items []*item[In, Out]) error {
+func (b *Batcher[In, Out]) enqueue(class int, items []*item[In, Out]) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {
 		return analysis.Errorf(analysis.Unavailable, "the service is stopping")
 	}
-	if len(b.queue) > 0 && len(b.queue)+len(items) > b.config.Queue {
+	waiting := len(b.queues[class])
+	if waiting > 0 && waiting+len(items) > b.config.Queue {
 		return &analysis.Error{
 			Code: analysis.Overloaded, Message: "the queue is full",
-			Limit: fmt.Sprintf("%d waiting", b.config.Queue), Value: fmt.Sprintf("%d waiting", len(b.queue)),
-			RetryAfter: b.drainTime(),
+			Limit: fmt.Sprintf("%d waiting", b.config.Queue), Value: fmt.Sprintf("%d waiting", waiting),
+			RetryAfter: b.drainTime(class),
 		}
 	}
-	b.queue = append(b.queue, items...)
+	b.queues[class] = append(b.queues[class], items...)
 	for _, it := range items {
-		b.waiting += it.cost
+		b.waiting[class] += it.cost
 	}
 	b.arrived.Broadcast()
 	return nil
 }
 
-// drainTime is how long the workers need for what waits now, by the rate that was measured.
-func (b *Batcher[In, Out]) drainTime() time.Duration {
+// drainTime is how long the workers need for what waits now and goes first, by the rate that was measured.
+func (b *Batcher[In, Out]) drainTime(class int) time.Duration {
 	const least, most = 100 * time.Millisecond, time.Minute
 	if b.rate == 0 {
 		return time.Second
 	}
-	seconds := float64(b.waiting) / (b.rate * float64(b.config.Workers))
+	waiting := 0
+	for _, cost := range b.waiting[:class+1] {
+		waiting += cost
+	}
+	seconds := float64(waiting) / (b.rate * float64(b.config.Workers))
 	return min(max(time.Duration(seconds*float64(time.Second)), least), most)
 }
 
 // forget takes those of items that still wait out of the queue, so that they do not fill it.
-func (b *Batcher[In, Out]) forget(items []*item[In, Out]) {
+func (b *Batcher[In, Out]) forget(class int, items []*item[In, Out]) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.queue = slices.DeleteFunc(b.queue, func(it *item[In, Out]) bool {
+	b.queues[class] = slices.DeleteFunc(b.queues[class], func(it *item[In, Out]) bool {
 		if !slices.Contains(items, it) {
 			return false
 		}
-		b.waiting -= it.cost
+		b.waiting[class] -= it.cost
 		return true
 	})
 }
@@ -187,30 +213,45 @@ func (b *Batcher[In, Out]) take() []*item[In, Out] {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for {
-		for len(b.queue) == 0 {
+		for len(b.queues[urgent])+len(b.queues[bulk]) == 0 {
 			if b.closed {
 				return nil
 			}
 			b.arrived.Wait()
 		}
+		class, most := b.turn()
 		var batch []*item[In, Out]
 		taken, cost := 0, 0
-		for _, it := range b.queue {
+		for _, it := range b.queues[class] {
 			if it.ctx.Err() == nil {
-				if len(batch) > 0 && cost+it.cost > b.config.MaxCost {
+				if len(batch) > 0 && cost+it.cost > most {
 					break
 				}
 				batch = append(batch, it)
 				cost += it.cost
 			}
 			taken++
-			b.waiting -= it.cost
+			b.waiting[class] -= it.cost
 		}
-		b.queue = slices.Delete(b.queue, 0, taken)
+		b.queues[class] = slices.Delete(b.queues[class], 0, taken)
 		if len(batch) > 0 {
 			return batch
 		}
 	}
+}
+
+// turn says which queue the next batch is of, and what it may cost at most.
+func (b *Batcher[In, Out]) turn() (class, most int) {
+	if len(b.queues[bulk]) == 0 {
+		b.passed = 0
+		return urgent, b.config.MaxCost
+	}
+	if len(b.queues[urgent]) == 0 || b.passed >= patience {
+		b.passed = 0
+		return bulk, b.config.MaxCost / bulkShare
+	}
+	b.passed++
+	return urgent, b.config.MaxCost
 }
 
 // protect calls run and turns a panic, and a wrong number of results, into an error.

@@ -59,14 +59,14 @@ func do(t *testing.T, b *Batcher[int, int], ctx context.Context, v int) <-chan o
 		value, err := b.Do(ctx, v)
 		answer <- outcome{value, err}
 	}()
-	waitFor(b, func() bool { return len(b.queue) > before })
+	waitFor(b, func() bool { return len(b.queues[urgent]) > before })
 	return answer
 }
 
 func queued(b *Batcher[int, int]) int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return len(b.queue)
+	return len(b.queues[urgent])
 }
 
 // waitFor returns when condition, which may read b, holds.
@@ -220,7 +220,7 @@ func TestCanceledItemsAreDropped(t *testing.T) {
 	if got := <-gone; analysis.CodeOf(got.err) != analysis.Canceled {
 		t.Errorf("canceled item got %v, want canceled", got)
 	}
-	waitFor(b, func() bool { return len(b.queue) == 0 && b.waiting == 0 }) // its place is free at once
+	waitFor(b, func() bool { return len(b.queues[urgent]) == 0 && b.waiting[urgent] == 0 }) // its place is free at once
 	next := do(t, b, context.Background(), 8)
 	e.proceed <- struct{}{}
 	<-first
@@ -297,7 +297,57 @@ func TestManyCallersAtOnce(t *testing.T) {
 	for err := range failures {
 		t.Error(err)
 	}
-	if len(b.queue) != 0 || b.waiting != 0 {
-		t.Errorf("%d items of cost %d are left", len(b.queue), b.waiting)
+	if len(b.queues[urgent]) != 0 || b.waiting[urgent] != 0 {
+		t.Errorf("%d items of cost %d are left", len(b.queues[urgent]), b.waiting[urgent])
+	}
+}
+
+// TestBulkGivesWay queues both kinds while the engine is busy.
+func TestBulkGivesWay(t *testing.T) {
+	b, e, first := busy(t, Config{MaxCost: 8, Queue: 3, Workers: 1})
+	defer b.Close()
+	later := analysis.WithBulk(context.Background())
+	var answers []<-chan outcome
+	for i, v := range []int{2, 1, 3} {
+		answer := make(chan outcome, 1)
+		go func() {
+			value, err := b.Do(later, v)
+			answer <- outcome{value, err}
+		}()
+		waitFor(b, func() bool { return len(b.queues[bulk]) > i })
+		answers = append(answers, answer)
+	}
+	if _, err := b.Do(later, 1); analysis.CodeOf(err) != analysis.Overloaded {
+		t.Errorf("a full queue took an item: %v", err)
+	}
+	for _, v := range []int{4, 4, 5} {
+		answers = append(answers, do(t, b, context.Background(), v))
+	}
+	e.proceed <- struct{}{}
+	<-first
+	for _, want := range [][]int{{4, 4}, {5}, {2}, {1}, {3}} { // of the bulk at most a quarter of the cost
+		if got := <-e.started; !slices.Equal(got, want) {
+			t.Errorf("the next batch is %v, want %v", got, want)
+		}
+		e.proceed <- struct{}{}
+	}
+	for _, answer := range answers {
+		if got := <-answer; got.err != nil {
+			t.Error(got.err)
+		}
+	}
+}
+
+func TestBulkIsNotLeftOut(t *testing.T) {
+	b := &Batcher[int, int]{config: Config{MaxCost: 1}}
+	b.queues[urgent], b.queues[bulk] = make([]*item[int, int], 100), make([]*item[int, int], 100)
+	turns := 0
+	for range 10 * (patience + 1) {
+		if class, _ := b.turn(); class == bulk {
+			turns++
+		}
+	}
+	if turns != 10 {
+		t.Errorf("the bulk had %d turns", turns)
 	}
 }

@@ -18,6 +18,7 @@ type Input struct {
 // Embed returns the features of each input, in order. Each encoder gets its inputs in one call, and the
 // encoders run in parallel.
 func (p *Pipeline) Embed(ctx context.Context, inputs []Input) ([]*analysis.Features, error) {
+	defer p.courtesy.enter(ctx)()
 	defer stage(ctx, "total")()
 	var texts []string
 	var images, sounds [][]byte
@@ -39,7 +40,7 @@ func (p *Pipeline) Embed(ctx context.Context, inputs []Input) ([]*analysis.Featu
 		group.Go(guarded(func() (err error) { text, err = p.encodeText(ctx, texts, false); return err }))
 	}
 	if len(images) > 0 {
-		group.Go(guarded(func() (err error) { image, err = encodeImages(ctx, p.Vision, images); return err }))
+		group.Go(guarded(func() (err error) { image, err = p.encodeImages(ctx, p.Vision, images); return err }))
 	}
 	if len(sounds) > 0 {
 		group.Go(guarded(func() (err error) { audio, err = p.encodeAudio(ctx, sounds, false); return err }))

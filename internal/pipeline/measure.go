@@ -56,6 +56,7 @@ func (p *Pipeline) segmentOne(ctx context.Context, image []byte) (*analysis.Segm
 		limited, cancel = context.WithTimeout(ctx, p.EncoderTime)
 	}
 	defer cancel()
+	p.courtesy.wait(ctx)
 	made, err := p.Segmenter.Segment(limited, [][]byte{image})
 	switch {
 	case analysis.CodeOf(err) == analysis.Canceled && limited.Err() != nil && ctx.Err() == nil:

@@ -29,7 +29,8 @@ type Pipeline struct {
 	// of the request's time is for the answer without it.
 	EncoderTime time.Duration
 
-	blanks blanks
+	blanks   blanks
+	courtesy courtesy
 }
 
 var _ analysis.Analyzer = (*Pipeline)(nil)
@@ -40,6 +41,7 @@ func (p *Pipeline) Analyze(ctx context.Context, request *analysis.Request) (*ana
 	if err := request.Validate(); err != nil {
 		return nil, err
 	}
+	defer p.courtesy.enter(ctx)()
 	defer stage(ctx, "total")()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel() // of the segmentation, if something else fails
@@ -113,9 +115,9 @@ func (p *Pipeline) encode(ctx context.Context, request *analysis.Request, lost *
 	}{
 		{analysis.Image, request.Image, func(ctx context.Context) ([]*analysis.Features, error) {
 			if request.Task == analysis.Report {
-				return encodeImages(ctx, p.Radiographs, [][]byte{request.Image})
+				return p.encodeImages(ctx, p.Radiographs, [][]byte{request.Image})
 			}
-			return encodeImages(ctx, p.Vision, [][]byte{request.Image})
+			return p.encodeImages(ctx, p.Vision, [][]byte{request.Image})
 		}, &fuse.Image},
 		{analysis.Audio, request.Audio, func(ctx context.Context) ([]*analysis.Features, error) {
 			return p.encodeAudio(ctx, [][]byte{request.Audio}, request.Strict)
@@ -144,6 +146,7 @@ func (p *Pipeline) encode(ctx context.Context, request *analysis.Request, lost *
 
 // fuse asks the fusion and checks what it says.
 func (p *Pipeline) fuse(ctx context.Context, request *analysis.FuseRequest) (*analysis.Result, error) {
+	p.courtesy.wait(ctx)
 	fused, err := p.Fusion.Fuse(ctx, request)
 	if err != nil {
 		return nil, fmt.Errorf("fuse: %w", err)
@@ -197,18 +200,21 @@ func complete(fuse *analysis.FuseRequest, fused *analysis.Result) *analysis.Resu
 }
 
 func (p *Pipeline) encodeText(ctx context.Context, texts []string, strict bool) ([]*analysis.Features, error) {
+	p.courtesy.wait(ctx)
 	defer stage(ctx, string(analysis.Text))()
 	features, err := p.Text.EncodeText(ctx, texts, strict)
 	return checked(features, err, analysis.Text, len(texts))
 }
 
-func encodeImages(ctx context.Context, encoder analysis.VisionEncoder, images [][]byte) ([]*analysis.Features, error) {
+func (p *Pipeline) encodeImages(ctx context.Context, encoder analysis.VisionEncoder, images [][]byte) ([]*analysis.Features, error) {
+	p.courtesy.wait(ctx)
 	defer stage(ctx, string(analysis.Image))()
 	features, err := encoder.EncodeImage(ctx, images)
 	return checked(features, err, analysis.Image, len(images))
 }
 
 func (p *Pipeline) encodeAudio(ctx context.Context, sounds [][]byte, strict bool) ([]*analysis.Features, error) {
+	p.courtesy.wait(ctx)
 	defer stage(ctx, string(analysis.Audio))()
 	features, err := p.Audio.EncodeAudio(ctx, sounds, strict)
 	return checked(features, err, analysis.Audio, len(sounds))

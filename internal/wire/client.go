@@ -146,6 +146,9 @@ func (c *client) tryInfer(ctx context.Context, p parameters, inputs []Tensor) ([
 	for name, value := range p {
 		all[name] = value
 	}
+	if analysis.Bulk(ctx) {
+		all[priorityParameter] = bulkPriority
+	}
 	body, headerLength, err := assemble(&message{Parameters: all, Inputs: headers}, inputs, asBinary)
 	if err != nil {
 		return nil, "", err

@@ -30,6 +30,13 @@ const (
 	maxFaultBytes = 16 << 10
 )
 
+// priorityParameter is the protocol's: 0 is the model's own priority, 1 the highest. From bulkPriority on a request lets
+// others go first.
+const (
+	priorityParameter = "priority"
+	bulkPriority      = 2
+)
+
 // contract is what server and client of one model agree on.
 type contract struct {
 	model string

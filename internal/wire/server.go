@@ -201,7 +201,15 @@ func (s *server) infer(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return invalid(err)
 	}
-	outputs, err := s.run(r.Context(), &request{inputs: inputs, parameters: m.Parameters, requested: m.Outputs})
+	ctx := r.Context()
+	priority, _, err := m.Parameters.number(priorityParameter, math.MaxInt32)
+	if err != nil {
+		return invalid(err)
+	}
+	if priority >= bulkPriority {
+		ctx = analysis.WithBulk(ctx)
+	}
+	outputs, err := s.run(ctx, &request{inputs: inputs, parameters: m.Parameters, requested: m.Outputs})
 	if err != nil {
 		return err
 	}
@@ -317,7 +325,7 @@ func (s *server) checkMessage(m *message) error {
 		return &limitError{"the id of the request is too long", "256 bytes", fmt.Sprintf("%d bytes", len(m.ID))}
 	}
 	for name := range m.Parameters {
-		if name != "binary_data_output" && !slices.Contains(s.flags, name) && !slices.Contains(s.numbers, name) {
+		if name != "binary_data_output" && name != priorityParameter && !slices.Contains(s.flags, name) && !slices.Contains(s.numbers, name) {
 			return fmt.Errorf("unknown parameter %s", clip(name))
 		}
 	}
