@@ -18,6 +18,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/textproto"
+	"os"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -34,7 +35,12 @@ import (
 	"consilium/internal/serve"
 )
 
-func TestMain(m *testing.M) { pgtest.Main(m, postgres.Migrate) }
+func TestMain(m *testing.M) {
+	if os.Getenv(asProgram) != "" {
+		os.Exit(program())
+	}
+	pgtest.Main(m, postgres.Migrate)
+}
 
 // models implements the encoders and the fusion: features that depend on the input's bytes and nothing else, in
 // the shapes of the real ones.
