@@ -29,7 +29,8 @@ func (s *Service) WithRandomWeights(seed uint64, use func(*Service) error) error
 		engine: tensor.NewEngine(tensor.Options{Device: s.engine.Device(), Threads: 1}),
 		config: s.config, digest: fmt.Sprintf("random:%d", seed),
 	}
-	defer r.engine.Close()
+	r.takeTurns()
+	defer r.Close()
 	params := tensor.Random(seed)
 	do := func(fn func(a *tensor.Arena)) error {
 		return r.engine.Do(context.Background(), func(a *tensor.Arena) error { fn(a); return nil })

@@ -12,6 +12,7 @@ import (
 	"sort"
 
 	"consilium/internal/analysis"
+	"consilium/internal/batch"
 	net "consilium/internal/model/fusion"
 	"consilium/internal/tensor"
 )
@@ -32,7 +33,12 @@ type Service struct {
 	config net.Config
 	digest string
 	writer *Writer
+	// turns are taken one request at a time, those that somebody waits for first.
+	turns *batch.Batcher[*analysis.FuseRequest, *analysis.Result]
 }
+
+// queue is how many requests may wait.
+const queue = 1024
 
 var _ analysis.Fuser = (*Service)(nil)
 
@@ -68,11 +74,22 @@ func New(cfg Config) (*Service, error) {
 		s.engine.Close()
 		return nil, err
 	}
+	s.takeTurns()
 	return s, nil
 }
 
-// Close ends the service. Calls after it fail.
+// takeTurns begins to answer requests.
+func (s *Service) takeTurns() {
+	s.turns = batch.New(batch.Config{MaxCost: 1, Queue: queue, Workers: 1}, func(*analysis.FuseRequest) int { return 1 },
+		func(requests []*analysis.FuseRequest) ([]batch.Result[*analysis.Result], error) {
+			result, err := s.fuse(requests[0])
+			return []batch.Result[*analysis.Result]{{Value: result, Err: err}}, nil
+		})
+}
+
+// Close waits for the calls that were taken and ends the service. Calls after it fail.
 func (s *Service) Close() error {
+	s.turns.Close()
 	s.engine.Close()
 	return nil
 }
@@ -96,8 +113,12 @@ func (s *Service) Fuse(ctx context.Context, r *analysis.FuseRequest) (*analysis.
 	if err := s.check(r); err != nil {
 		return nil, err
 	}
+	return s.turns.Do(ctx, r)
+}
+
+func (s *Service) fuse(r *analysis.FuseRequest) (*analysis.Result, error) {
 	result := &analysis.Result{Models: map[string]string{"fusion": s.digest}}
-	err := s.engine.Do(ctx, func(a *tensor.Arena) error {
+	err := s.engine.Do(context.Background(), func(a *tensor.Arena) error {
 		var out net.Output
 		if r.Task == analysis.Question {
 			out = s.model.Forward(a, s.batch(a, r))
