@@ -10,9 +10,11 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"consilium/internal/eval"
 	"consilium/internal/serve"
+	"consilium/internal/tensor"
 	"consilium/services/fusion"
 )
 
@@ -53,9 +55,18 @@ var evalCommand = command{
 			return err
 		}
 		defer closeAll()
+		complete := *data == "" && len(flags.Args()) == 0 && config == fusion.Config{}
+		if env.Data != "" && slices.ContainsFunc(chosen, func(c eval.Measurement) bool { return c.Name == "report" }) {
+			if other, closeOther, err := smolLM(ctx, stderr, *device); err == nil {
+				defer closeOther()
+				m.Writers = append(m.Writers, other)
+			} else {
+				fmt.Fprintf(stderr, "SmolLM2 is not measured: %v\n", err)
+				complete = false
+			}
+		}
 		env.Models = m
 		var figures []eval.Figure
-		complete := *data == "" && len(flags.Args()) == 0 && config == fusion.Config{}
 		for _, c := range chosen {
 			fmt.Fprintf(stderr, "measuring %s\n", c.Name)
 			measured, err := c.Run(ctx, env)
@@ -91,4 +102,17 @@ var evalCommand = command{
 		fmt.Fprintf(stderr, "wrote %s\n", results)
 		return nil
 	},
+}
+
+// smolLM fetches and starts the language model that reports are written with for comparison.
+func smolLM(ctx context.Context, out io.Writer, device string) (w eval.NamedWriter, closeIt func(), err error) {
+	d, err := tensor.ParseDevice(device)
+	if err != nil {
+		return w, nil, err
+	}
+	s, err := eval.OpenSmolLM(ctx, out, d)
+	if err != nil {
+		return w, nil, err
+	}
+	return eval.NamedWriter{Name: "smollm2", Writer: s}, s.Close, nil
 }

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"consilium/internal/analysis"
 	"consilium/internal/chexpert"
 	"consilium/internal/dataset"
@@ -158,26 +160,46 @@ func (r *recorder) WriteSentence(ctx context.Context, request *analysis.Sentence
 	return drafts, err
 }
 
+// filmsAtOnce is how many reports are written side by side: a language model writes many sentences in the time of one.
+const filmsAtOnce = 16
+
 // writeReports has the platform's path report on each film, from the image alone.
 func writeReports(ctx context.Context, e Env, writer analysis.SentenceWriter, cases []reportCase, labeler *chexpert.Labeler) (*writtenReports, error) {
 	out := &writtenReports{}
 	progress := train.NewProgress(e.Out, "report", len(cases))
-	for i, c := range cases {
-		b, err := os.ReadFile(c.film.Path)
-		if err != nil {
+	for films := range slices.Chunk(cases, filmsAtOnce) {
+		results, recorders := make([]*analysis.Result, len(films)), make([]*recorder, len(films))
+		group, ctx := errgroup.WithContext(ctx)
+		for i, c := range films {
+			recorders[i] = &recorder{SentenceWriter: writer}
+			group.Go(func() (err error) {
+				results[i], err = writeReport(ctx, e, recorders[i], c.film.Path)
+				return err
+			})
+		}
+		if err := group.Wait(); err != nil {
 			return nil, err
 		}
-		r := &recorder{SentenceWriter: writer}
-		path := &pipeline.Pipeline{Text: e.Models.Text, Vision: e.Models.Vision, Radiographs: e.Models.Radiographs, Audio: e.Models.Audio,
-			Fusion: e.Models.Fuser, Segmenter: e.Models.Segmenter, Writer: r}
-		result, err := path.Analyze(ctx, &analysis.Request{Task: analysis.Report, Image: b, Whole: true})
-		if err != nil {
-			return nil, fmt.Errorf("report on %s: %w", c.film.Path, err)
+		for i, result := range results {
+			out.add(e.Out, result, recorders[i], labeler)
 		}
-		out.add(e.Out, result, r, labeler)
-		progress.Report(i+1, "written")
+		progress.Report(len(out.reports), "written")
 	}
 	return out, nil
+}
+
+func writeReport(ctx context.Context, e Env, writer analysis.SentenceWriter, film string) (*analysis.Result, error) {
+	b, err := os.ReadFile(film)
+	if err != nil {
+		return nil, err
+	}
+	path := &pipeline.Pipeline{Text: e.Models.Text, Vision: e.Models.Vision, Radiographs: e.Models.Radiographs, Audio: e.Models.Audio,
+		Fusion: e.Models.Fuser, Segmenter: e.Models.Segmenter, Writer: writer}
+	result, err := path.Analyze(ctx, &analysis.Request{Task: analysis.Report, Image: b, Whole: true})
+	if err != nil {
+		return nil, fmt.Errorf("report on %s: %w", film, err)
+	}
+	return result, nil
 }
 
 func (w *writtenReports) add(out io.Writer, result *analysis.Result, r *recorder, labeler *chexpert.Labeler) {

@@ -66,6 +66,20 @@ func (w *Writer) WriteSentence(ctx context.Context, r *analysis.SentenceRequest)
 	if err := w.check(r); err != nil {
 		return nil, err
 	}
+	in := SentenceInput(r)
+	drafts := &analysis.Drafts{Model: w.digest}
+	err := w.engine.Do(ctx, func(a *tensor.Arena) error {
+		drafts.Texts = w.model.Write(a, in, r.Drafts, func(word string) bool { return narrative.Allows(r.Statement, word) })
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("write a sentence: %w", err)
+	}
+	return drafts, nil
+}
+
+// SentenceInput is a request as nets take it.
+func SentenceInput(r *analysis.SentenceRequest) *sentence.Input {
 	in := &sentence.Input{
 		Image: r.Image.Tokens, Judged: map[string]float64{}, Present: map[string]bool{}, Asserts: map[string]bool{},
 		Side: r.Statement.Side, GroundGlass: r.Statement.GroundGlass,
@@ -78,15 +92,7 @@ func (w *Writer) WriteSentence(ctx context.Context, r *analysis.SentenceRequest)
 	for _, a := range r.Statement.Asserts {
 		in.Asserts[a.Observation] = a.Present
 	}
-	drafts := &analysis.Drafts{Model: w.digest}
-	err := w.engine.Do(ctx, func(a *tensor.Arena) error {
-		drafts.Texts = w.model.Write(a, in, r.Drafts, func(word string) bool { return narrative.Allows(r.Statement, word) })
-		return nil
-	})
-	if err != nil {
-		return nil, fmt.Errorf("write a sentence: %w", err)
-	}
-	return drafts, nil
+	return in
 }
 
 // level maps a probability to one half at its threshold, as the net has learnt it: thresholds of labels differ.

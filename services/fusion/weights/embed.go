@@ -7,3 +7,8 @@ import _ "embed"
 //
 //go:embed vqa-rad.safetensors
 var VQARAD []byte
+
+// ReportSmolLM is SmolLM2's prefix and adapters by the recipe report-smollm. No service answers with it.
+//
+//go:embed report-smollm.safetensors
+var ReportSmolLM []byte
