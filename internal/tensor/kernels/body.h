@@ -1,0 +1,312 @@
+// The kernels, written once for every instruction set: a vector is 16 floats, and the compiler makes of it what the
+// processor has. Each .cpp file that includes this sets its instruction set first and has a namespace of its own.
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+
+namespace {
+
+#define INLINE static inline __attribute__((always_inline))
+
+constexpr int lanes = 16;
+typedef float vec __attribute__((vector_size(64)));
+typedef int32_t ivec __attribute__((vector_size(64)));
+typedef float unaligned __attribute__((vector_size(64), aligned(4), may_alias));
+typedef int32_t iunaligned __attribute__((vector_size(64), aligned(4), may_alias));
+
+INLINE vec load(const float *p) { return *reinterpret_cast<const unaligned *>(p); }
+INLINE void store(float *p, vec x) { *reinterpret_cast<unaligned *>(p) = x; }
+INLINE ivec loadi(const int32_t *p) { return *reinterpret_cast<const iunaligned *>(p); }
+INLINE vec all(float x) { return x - vec{}; }
+INLINE vec floats(ivec x) { return __builtin_convertvector(x, vec); }
+INLINE vec larger(vec a, vec b) { return a > b ? a : b; }
+INLINE vec smaller(vec a, vec b) { return a < b ? a : b; }
+
+INLINE float sum(vec x) {
+  float s[lanes];
+  store(s, x);
+  for (int n = lanes / 2; n > 0; n /= 2)
+    for (int i = 0; i < n; i++)
+      s[i] += s[i + n];
+  return s[0];
+}
+
+INLINE float largest(vec x) {
+  float s[lanes];
+  store(s, x);
+  for (int n = lanes / 2; n > 0; n /= 2)
+    for (int i = 0; i < n; i++)
+      s[i] = s[i] > s[i + n] ? s[i] : s[i + n];
+  return s[0];
+}
+
+// exponential is 2^n e^r with |r| <= ln 2 / 2 and Taylor's series for e^r, to 2e-7 of the value; 0 below -87.
+INLINE vec exponential(vec x) {
+  x = larger(x, all(-87));
+  vec round = x * 1.44269504f + 12582912.0f; // 1.5 2^23: the sum has no digits behind the point
+  vec n = round - 12582912.0f;
+  vec r = x - n * 0.693359375f + n * 2.12194440e-4f; // ln 2 in two parts
+  vec p = r * 1.98412698e-4f + 1.38888889e-3f;
+  p = p * r + 8.33333333e-3f;
+  p = p * r + 4.16666667e-2f;
+  p = p * r + 1.66666667e-1f;
+  p = p * r + 0.5f;
+  p = p * r + 1.0f;
+  p = p * r + 1.0f;
+  return reinterpret_cast<vec>(reinterpret_cast<ivec>(p) + (__builtin_convertvector(n, ivec) << 23));
+}
+
+// gelu is x times the normal distribution function, to 1e-6; the polynomial is testdata/fit_gelu.py's.
+INLINE vec gelu(vec x) {
+  constexpr float limit = 5.2f;
+  static constexpr float c[] = {-0.00056229034f, 0.000600760229f, -0.000978515839f, 0.00266244193f, -0.00506736777f,
+                                0.00801008995f,  -0.0123533596f,  0.0181339226f,    -0.0247634497f, 0.0319623231f,
+                                -0.0399253975f,  0.0500261099f,   -0.0677438056f,   0.135949978f};
+  vec near = smaller(larger(x, all(-limit)), all(limit));
+  vec s = near * near * (2 / (limit * limit)) - 1.0f;
+  vec p = all(0.000202389673f);
+#pragma GCC unroll 16
+  for (float each : c)
+    p = p * s + each;
+  return x * (p * near + 0.5f);
+}
+
+// finish writes columns column.. of one row of a product without its bias.
+INLINE void finish(vec v, const float *bias, int f, const float *residual, float *y, int64_t at, int column) {
+  v += load(bias + column);
+  if (f == CONSILIUM_GELU)
+    v = gelu(v);
+  else if (f == CONSILIUM_ADD)
+    v += load(residual + at + column);
+  store(y + at + column, v);
+}
+
+// tile is the sum over k of a (R, k) b (k, 16 V), in registers.
+template <int R, int V> INLINE void tile(const float *a, int64_t step, const float *b, int64_t next, int k, vec (&c)[R][V]) {
+#pragma GCC unroll 16
+  for (int r = 0; r < R; r++)
+#pragma GCC unroll 16
+    for (int v = 0; v < V; v++)
+      c[r][v] = vec{};
+  for (int i = 0; i < k; i++) {
+    vec w[V];
+#pragma GCC unroll 16
+    for (int v = 0; v < V; v++) {
+      w[v] = load(b + i * next + v * lanes);
+      __builtin_prefetch(b + (i + 12) * next + v * lanes);
+    }
+#pragma GCC unroll 16
+    for (int r = 0; r < R; r++) {
+      vec x = all(a[r * step + i]);
+#pragma GCC unroll 16
+      for (int v = 0; v < V; v++)
+        c[r][v] += x * w[v];
+    }
+  }
+}
+
+template <int R>
+INLINE void product32(const consilium_linear32 &w, const float *x, const float *panel, int f, const float *residual, float *y, int row,
+                      int column) {
+  vec c[R][3];
+  tile<R, 3>(x + int64_t(row) * w.in, w.in, panel, panel32, w.in, c);
+  for (int r = 0; r < R; r++)
+    for (int v = 0; v < 3 && column + v * lanes < w.out; v++)
+      finish(c[r][v], w.bias, f, residual, y, int64_t(row + r) * w.out, column + v * lanes);
+}
+
+void multiply32(const consilium_linear32 &w, const float *x, int rows, int f, const float *residual, float *y, int number) {
+  const float *panel = w.panels + int64_t(number) * w.in * panel32;
+  int row = 0, column = number * panel32;
+  for (; row + 8 <= rows; row += 8)
+    product32<8>(w, x, panel, f, residual, y, row, column);
+  switch (rows - row) { // one pass over the panel for what is left
+  case 7: return product32<7>(w, x, panel, f, residual, y, row, column);
+  case 6: return product32<6>(w, x, panel, f, residual, y, row, column);
+  case 5: return product32<5>(w, x, panel, f, residual, y, row, column);
+  case 4: return product32<4>(w, x, panel, f, residual, y, row, column);
+  case 3: return product32<3>(w, x, panel, f, residual, y, row, column);
+  case 2: return product32<2>(w, x, panel, f, residual, y, row, column);
+  case 1: return product32<1>(w, x, panel, f, residual, y, row, column);
+  }
+}
+
+// unscale makes a float of a sum of bytes times weights.
+INLINE vec unscale(ivec c, const consilium_linear8 &w, const consilium_rows8 &x, int row, int column) {
+  c -= x.zero[row] * loadi(w.sums + column);
+  return floats(c) * (x.scale[row] * load(w.scale + column));
+}
+
+// dot adds to each lane of c the products of four bytes of a with four signed bytes of b.
+INLINE ivec dot(ivec c, ivec a, ivec b) {
+#ifdef __AVX512VNNI__
+  return reinterpret_cast<ivec>(
+      _mm512_dpbusd_epi32(reinterpret_cast<__m512i>(c), reinterpret_cast<__m512i>(a), reinterpret_cast<__m512i>(b)));
+#else
+  for (int byte = 0; byte < 32; byte += 8)
+    c += (a >> byte & 255) * (b << (24 - byte) >> 24);
+  return c;
+#endif
+}
+
+template <int R>
+INLINE void product8(const consilium_linear8 &w, const consilium_rows8 &x, const int8_t *panel, int f, const float *residual, float *y,
+                     int row, int column) {
+  ivec c[R][4] = {};
+  const uint8_t *a = x.bytes + int64_t(row) * w.in;
+  for (int k = 0; k < w.in; k += 4) {
+    ivec b[4];
+#pragma GCC unroll 16
+    for (int v = 0; v < 4; v++)
+      b[v] = loadi(reinterpret_cast<const int32_t *>(panel + k * panel8 + v * 64));
+#pragma GCC unroll 16
+    for (int r = 0; r < R; r++) {
+      int32_t four;
+      memcpy(&four, a + int64_t(r) * w.in + k, 4);
+#pragma GCC unroll 16
+      for (int v = 0; v < 4; v++)
+        c[r][v] = dot(c[r][v], four - ivec{}, b[v]);
+    }
+  }
+  for (int r = 0; r < R; r++)
+    for (int v = 0; v < 4 && column + v * lanes < w.out; v++)
+      finish(unscale(c[r][v], w, x, row + r, column + v * lanes), w.bias, f, residual, y, int64_t(row + r) * w.out, column + v * lanes);
+}
+
+// multiply8 computes rows of the padding rather than have a tile for each number of rows, and does not write them.
+void multiply8(const consilium_linear8 &w, const consilium_rows8 &x, int rows, int f, const float *residual, float *y, int number, void *) {
+  const int8_t *panel = w.panels + int64_t(number) * w.in * panel8;
+  int row = 0, column = number * panel8;
+  for (; row + 4 <= rows; row += 4)
+    product8<4>(w, x, panel, f, residual, y, row, column);
+  for (; row < rows; row++)
+    product8<1>(w, x, panel, f, residual, y, row, column);
+}
+
+// quantise spreads each row from its least to its largest value, zero among them, over 0 to 255.
+void quantise(const float *x, int first, int last, int dim, const consilium_rows8 &y) {
+  for (int row = first; row < last; row++) {
+    const float *in = x + int64_t(row) * dim;
+    vec high{}, low{};
+    for (int i = 0; i < dim; i += lanes) {
+      vec v = load(in + i);
+      high = larger(high, v);
+      low = smaller(low, v);
+    }
+    float top = largest(high), bottom = -largest(-low), range = top - bottom;
+    float scale = range > 0 ? range / 255 : 1;
+    float zero = nearbyintf(-bottom / scale);
+    y.scale[row] = scale;
+    y.zero[row] = int32_t(zero);
+    uint8_t *out = y.bytes + int64_t(row) * dim;
+    for (int i = 0; i < dim; i += lanes) {
+      // The sum with 1.5 2^23 rounds to the nearest, and its last digits are the number.
+      vec v = smaller(larger(load(in + i) * (1 / scale) + zero, vec{}), all(255)) + 12582912.0f;
+      typedef uint8_t bytes __attribute__((vector_size(16)));
+      bytes b = __builtin_convertvector(reinterpret_cast<ivec>(v) & 255, bytes);
+      memcpy(out + i, &b, sizeof b);
+    }
+  }
+}
+
+void norm(float *x, int first, int last, int dim, const float *weight, const float *bias, float epsilon) {
+  for (int row = first; row < last; row++) {
+    float *at = x + int64_t(row) * dim;
+    vec total{}, square{};
+    for (int i = 0; i < dim; i += lanes)
+      total += load(at + i);
+    float mean = sum(total) / dim;
+    for (int i = 0; i < dim; i += lanes) {
+      vec d = load(at + i) - mean;
+      square += d * d;
+    }
+    float scale = 1 / sqrtf(sum(square) / dim + epsilon);
+    for (int i = 0; i < dim; i += lanes)
+      store(at + i, (load(at + i) - mean) * scale * load(weight + i) + load(bias + i));
+  }
+}
+
+void add(const float *a, const float *b, const float *c, int dim, float *y) {
+  for (int i = 0; i < dim; i += lanes)
+    store(y + i, load(a + i) + load(b + i) + load(c + i));
+}
+
+// queries handles R queries: their products with all keys, the softmax, and the sum of the values.
+template <int R>
+INLINE void queries(const float *q, const float *keys, const float *values, int length, int dim, int head, float *y, float *s) {
+  int wide = panels(length, panel32) * panel32;
+  for (int j = 0; j < wide; j += panel32) {
+    vec c[R][3];
+    tile<R, 3>(q, 3 * dim, keys + int64_t(j) * head, panel32, head, c);
+    for (int r = 0; r < R; r++)
+      for (int v = 0; v < 3; v++)
+        store(s + r * wide + j + v * lanes, c[r][v]);
+  }
+  float part[R], scale = 1 / sqrtf(head);
+  int used = panels(length, lanes) * lanes;
+  for (int r = 0; r < R; r++) {
+    float *row = s + r * wide;
+    for (int j = length; j < used; j++)
+      row[j] = -1e30f; // as if far from every query
+    vec high = all(-1e30f), total{};
+    for (int j = 0; j < used; j += lanes)
+      high = larger(high, load(row + j));
+    float top = largest(high);
+    for (int j = 0; j < used; j += lanes) {
+      vec e = exponential((load(row + j) - top) * scale);
+      if (j + lanes > length)
+        for (int i = length - j; i < lanes; i++)
+          e[i] = 0;
+      total += e;
+      store(row + j, e);
+    }
+    part[r] = 1 / sum(total);
+  }
+  for (int column = 0; column < head; column += 2 * lanes) {
+    vec c[R][2];
+    tile<R, 2>(s, wide, values + column, head, length, c);
+    for (int r = 0; r < R; r++)
+      for (int v = 0; v < 2; v++)
+        store(y + int64_t(r) * dim + column + v * lanes, c[r][v] * part[r]);
+  }
+}
+
+void attend(const float *q, int length, int dim, int head, float *y, float *scratch) {
+  int wide = panels(length, panel32) * panel32;
+  float *keys = scratch, *values = keys + int64_t(wide) * head, *s = values + int64_t(wide) * head;
+  for (int j = 0; j < length; j++) {
+    const float *k = q + int64_t(j) * 3 * dim + dim;
+    float *column = keys + int64_t(j / panel32) * panel32 * head + j % panel32;
+    for (int i = 0; i < head; i++)
+      column[i * panel32] = k[i];
+    memcpy(values + int64_t(j) * head, k + dim, head * sizeof(float));
+  }
+  for (int j = length; j < wide; j++)
+    for (int i = 0; i < head; i++)
+      keys[int64_t(j / panel32) * panel32 * head + j % panel32 + i * panel32] = 0;
+  int row = 0;
+  for (; row + 8 <= length; row += 8)
+    queries<8>(q + int64_t(row) * 3 * dim, keys, values, length, dim, head, y + int64_t(row) * dim, s);
+  for (; row + 4 <= length; row += 4)
+    queries<4>(q + int64_t(row) * 3 * dim, keys, values, length, dim, head, y + int64_t(row) * dim, s);
+  for (; row < length; row++)
+    queries<1>(q + int64_t(row) * 3 * dim, keys, values, length, dim, head, y + int64_t(row) * dim, s);
+}
+
+void pool(const float *x, int length, int dim, float *y) {
+  vec square{};
+  for (int i = 0; i < dim; i += lanes) {
+    vec total{};
+    for (int row = 0; row < length; row++)
+      total += load(x + int64_t(row) * dim + i);
+    total /= float(length);
+    square += total * total;
+    store(y + i, total);
+  }
+  float norm = sqrtf(sum(square)), scale = 1 / (norm > 1e-12f ? norm : 1e-12f);
+  for (int i = 0; i < dim; i += lanes)
+    store(y + i, load(y + i) * scale);
+}
+
+} // namespace

@@ -1,0 +1,30 @@
+// What one instruction set has to offer: parts of the functions of kernels.h that need no other thread.
+#pragma once
+
+#include "kernels.h"
+
+struct Form {
+  // Panel number panel of a product, for all rows. scratch is aligned and holds 4,096 bytes.
+  void (*multiply32)(const consilium_linear32 &, const float *x, int rows, int f, const float *residual, float *y, int panel);
+  void (*multiply8)(const consilium_linear8 &, const consilium_rows8 &x, int rows, int f, const float *residual, float *y, int panel,
+                    void *scratch);
+  // Rows from first up to, not including, last.
+  void (*quantise)(const float *x, int first, int last, int dim, const consilium_rows8 &y);
+  void (*norm)(float *x, int first, int last, int dim, const float *weight, const float *bias, float epsilon);
+  void (*add)(const float *a, const float *b, const float *c, int dim, float *y); // y = a + b + c
+  // One head of one sequence. q points to its first query; k and v lie dim and 2 dim further, rows 3 dim apart.
+  void (*attend)(const float *q, int length, int dim, int head, float *y, float *scratch);
+  void (*pool)(const float *x, int length, int dim, float *y);
+};
+
+extern const Form plain_form, avx512_form, amx_form;
+
+// The columns of a panel.
+constexpr int panel32 = 48, panel8 = 64;
+
+constexpr int panels(int columns, int panel) { return (columns + panel - 1) / panel; }
+
+// The number of floats that attend needs as scratch memory.
+constexpr int64_t attend_scratch(int length, int head) {
+  return int64_t(panels(length, panel32)) * panel32 * (2 * head + 8) + 64;
+}

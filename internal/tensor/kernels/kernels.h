@@ -1,0 +1,85 @@
+// The C face of the kernels. Matrices are row-major and dense unless a stride is named. Nothing here can fail but
+// by a lack of memory, which gives NULL: the Go side checks every size first.
+#pragma once
+
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+// The instruction sets that there are kernels for, each holding those before it.
+enum { CONSILIUM_PLAIN, CONSILIUM_AVX512, CONSILIUM_AMX };
+
+// What consilium_linear does with x W + b.
+enum { CONSILIUM_KEEP, CONSILIUM_GELU, CONSILIUM_ADD };
+
+// consilium_linear32 is a weight (out, in) in panels of 48 columns: (panels, in, 48), zeros behind the last column.
+typedef struct {
+  int in, out;
+  const float *panels;
+  const float *bias; // (panels 48)
+} consilium_linear32;
+
+// consilium_linear8 is a weight with a scale for each output, in panels of 64 columns: (panels, in / 4, 64, 4).
+typedef struct {
+  int in, out;
+  const int8_t *panels;
+  const float *bias;   // (panels 64), as are the next two
+  const float *scale;  // of the weight
+  const int32_t *sums; // of each column of the weight
+} consilium_linear8;
+
+// consilium_rows8 is a matrix of bytes, each row with a scale and the byte that stands for zero. Its memory holds rows
+// up to the next multiple of 16.
+typedef struct {
+  uint8_t *bytes;
+  float *scale;
+  int32_t *zero;
+} consilium_rows8;
+
+// consilium_text is a batch of sequences that lie end to end: sequence i has rows start[i] to start[i+1].
+typedef struct {
+  int sequences, dim, heads;
+  const int32_t *start;
+} consilium_text;
+
+typedef struct consilium_team consilium_team;
+
+// consilium_best returns the widest instruction set of this processor.
+int consilium_best(void);
+
+// consilium_memory returns zeroed memory in huge pages where the system gives them, to be freed with free.
+void *consilium_memory(int64_t bytes);
+
+// A team is the calling thread and threads - 1 others that wait for it. One thread at a time may call it.
+consilium_team *consilium_team_new(int threads, int level);
+void consilium_team_free(consilium_team *);
+
+void consilium_pack32(const float *weight, int in, int out, float *panels);
+// consilium_pack8 also fills scale and sums.
+void consilium_pack8(const float *weight, int in, int out, int8_t *panels, float *scale, int32_t *sums);
+
+// y (rows, out) = f(x (rows, in) W^T + b), with residual (rows, out) for CONSILIUM_ADD, which may be y.
+void consilium_multiply32(consilium_team *, const consilium_linear32 *, const float *x, int rows, int f, const float *residual, float *y);
+void consilium_multiply8(consilium_team *, const consilium_linear8 *, const consilium_rows8 *x, int rows, int f, const float *residual, float *y);
+
+// Each row of x (rows, dim) as bytes.
+void consilium_quantise(consilium_team *, const float *x, int rows, int dim, const consilium_rows8 *y);
+
+// Layer normalisation of each row, in place.
+void consilium_norm(consilium_team *, float *x, int rows, int dim, const float *weight, const float *bias, float epsilon);
+
+// y (rows, dim) = words[ids] + positions[place in the sequence] + segment.
+void consilium_embed(consilium_team *, const consilium_text *, const int32_t *ids, const float *words, const float *positions,
+                     const float *segment, float *y);
+
+// y (rows, dim) = attention within each sequence of qkv (rows, 3 dim).
+void consilium_attend(consilium_team *, const consilium_text *, const float *qkv, float *y);
+
+// y (sequences, dim) = the mean over each sequence of x (rows, dim), at Euclidean length 1.
+void consilium_pool(consilium_team *, const consilium_text *, const float *x, float *y);
+
+#ifdef __cplusplus
+}
+#endif

@@ -1,0 +1,226 @@
+package kernels
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+)
+
+// random returns n values of a normal distribution.
+func random(rng *rand.Rand, n int) []float32 {
+	x := make([]float32, n)
+	for i := range x {
+		x[i] = float32(rng.NormFloat64())
+	}
+	return x
+}
+
+// near fails unless got is want to within tolerance of the largest value.
+func near(t *testing.T, what string, got []float32, want []float64, tolerance float64) {
+	t.Helper()
+	if len(got) != len(want) {
+		t.Fatalf("%s: %d values, want %d", what, len(got), len(want))
+	}
+	largest := 0.0
+	for _, v := range want {
+		largest = max(largest, math.Abs(v))
+	}
+	for i := range want {
+		if d := math.Abs(float64(got[i]) - want[i]); !(d <= tolerance*largest) {
+			t.Fatalf("%s: value %d is %v, want %v", what, i, got[i], want[i])
+		}
+	}
+}
+
+// product is f(x W + b) in float64.
+func product(x, weight, bias, residual []float32, rows, in, out int, f After) []float64 {
+	y := make([]float64, rows*out)
+	for r := range rows {
+		for o := range out {
+			v := float64(bias[o])
+			for i := range in {
+				v += float64(x[r*in+i]) * float64(weight[o*in+i])
+			}
+			switch f {
+			case Gelu:
+				v *= (1 + math.Erf(v/math.Sqrt2)) / 2
+			case Add:
+				v += float64(residual[r*out+o])
+			}
+			y[r*out+o] = v
+		}
+	}
+	return y
+}
+
+// teams runs a test at each level of this processor.
+func teams(t *testing.T, run func(t *testing.T, team *Team)) {
+	for level := Plain; level <= Best(); level++ {
+		for _, threads := range []int{1, 3} {
+			t.Run(fmt.Sprintf("%s, %d threads", level, threads), func(t *testing.T) {
+				team := NewTeam(threads, level)
+				defer team.Free()
+				run(t, team)
+			})
+		}
+	}
+}
+
+func TestMultiply(t *testing.T) {
+	teams(t, func(t *testing.T, team *Team) {
+		rng := rand.New(rand.NewPCG(1, 1))
+		for _, rows := range []int{1, 2, 3, 4, 5, 6, 7, 8, 16, 17, 33, 49} {
+			for _, size := range []struct{ in, out int }{{64, 64}, {128, 192}, {192, 320}} {
+				weight, bias := random(rng, size.in*size.out), random(rng, size.out)
+				x, residual := random(rng, rows*size.in), random(rng, rows*size.out)
+				floats, bytes := NewLinear(weight, bias, size.in, size.out), NewLinear8(weight, bias, size.in, size.out)
+				quantised := NewBytes(rows, size.in)
+				y := make([]float32, rows*size.out)
+				for _, f := range []After{Keep, Gelu, Add} {
+					want := product(x, weight, bias, residual, rows, size.in, size.out, f)
+					team.Multiply(floats, x, rows, f, residual, y)
+					near(t, fmt.Sprintf("%d rows of %v, then %d", rows, size, f), y, want, 2e-6)
+					team.Quantise(x, rows, size.in, quantised)
+					team.MultiplyBytes(bytes, quantised, rows, f, residual, y)
+					near(t, fmt.Sprintf("%d rows of %v in bytes, then %d", rows, size, f), y, want, 0.03)
+				}
+				floats.Free()
+				bytes.Free()
+				quantised.Free()
+			}
+		}
+	})
+}
+
+// TestGeluEverywhere: in the tails too, where the distribution function is no polynomial.
+func TestGeluEverywhere(t *testing.T) {
+	const n = 1 << 14
+	weight := make([]float32, 16)
+	weight[0] = 1
+	layer := NewLinear(weight, make([]float32, 16), 1, 16)
+	defer layer.Free()
+	x, y := make([]float32, n), make([]float32, 16*n)
+	for i := range x {
+		x[i] = 20 * (float32(i)/n*2 - 1)
+	}
+	teams(t, func(t *testing.T, team *Team) {
+		team.Multiply(layer, x, n, Gelu, nil, y)
+		for i, v := range x {
+			want := float64(v) * (1 + math.Erf(float64(v)/math.Sqrt2)) / 2
+			if got := float64(y[16*i]); !(math.Abs(got-want) <= 2e-6) {
+				t.Fatalf("of %v it is %v, want %v", v, got, want)
+			}
+		}
+	})
+}
+
+func TestQuantiseExtremes(t *testing.T) {
+	teams(t, func(t *testing.T, team *Team) {
+		const dim = 64
+		for name, fill := range map[string]func(i int) float32{
+			"zeros":    func(int) float32 { return 0 },
+			"positive": func(i int) float32 { return 5 + float32(i) },
+			"negative": func(i int) float32 { return -5 - float32(i) },
+			"tiny":     func(i int) float32 { return 1e-30 * float32(i-30) },
+			"outlier":  func(i int) float32 { return float32(i / (dim - 1) * 1000) },
+		} {
+			x, b := make([]float32, dim), NewBytes(1, dim)
+			for i := range x {
+				x[i] = fill(i)
+			}
+			team.Quantise(x, 1, dim, b)
+			for i, v := range x {
+				got := b.scale[0] * float32(int32(b.bytes[i])-b.zero[0])
+				if d := math.Abs(float64(got - v)); !(d <= 0.51*float64(b.scale[0])) {
+					t.Errorf("%s: value %d is %v, want %v to half of %v", name, i, got, v, b.scale[0])
+				}
+			}
+			b.Free()
+		}
+	})
+}
+
+func TestAttend(t *testing.T) {
+	teams(t, func(t *testing.T, team *Team) {
+		rng := rand.New(rand.NewPCG(2, 2))
+		const dim, heads, head = 64, 2, 32
+		text := Text{Start: []int32{0, 1, 3, 18, 67, 164}, Dim: dim, Heads: heads}
+		n := text.rows()
+		qkv, y := random(rng, n*3*dim), make([]float32, n*dim)
+		for i := range qkv[:dim] {
+			qkv[i] *= 100 // a softmax of one
+		}
+		team.Attend(text, qkv, y)
+		want := make([]float64, n*dim)
+		at := func(row int32, part, h, i int) float64 { return float64(qkv[int(row)*3*dim+part*dim+h*head+i]) }
+		for s := range text.sequences() {
+			for q := text.Start[s]; q < text.Start[s+1]; q++ {
+				for h := range heads {
+					weights, total := []float64{}, 0.0
+					for k := text.Start[s]; k < text.Start[s+1]; k++ {
+						score := 0.0
+						for i := range head {
+							score += at(q, 0, h, i) * at(k, 1, h, i)
+						}
+						weights = append(weights, math.Exp(score/math.Sqrt(head)))
+						total += weights[len(weights)-1]
+					}
+					for j, w := range weights {
+						for i := range head {
+							want[int(q)*dim+h*head+i] += w / total * at(text.Start[s]+int32(j), 2, h, i)
+						}
+					}
+				}
+			}
+		}
+		near(t, "attention", y, want, 2e-6)
+	})
+}
+
+// TestThreadsDoNotMatter: a result is the same to the bit whoever computed which piece of it.
+func TestThreadsDoNotMatter(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 3))
+	const rows, in, out = 40, 128, 384
+	layer := NewLinear(random(rng, in*out), random(rng, out), in, out)
+	defer layer.Free()
+	x, want, got := random(rng, rows*in), make([]float32, rows*out), make([]float32, rows*out)
+	alone, many := NewTeam(1, Best()), NewTeam(4, Best())
+	defer alone.Free()
+	defer many.Free()
+	alone.Multiply(layer, x, rows, Gelu, nil, want)
+	for range 2000 {
+		clear(got)
+		if many.Multiply(layer, x, rows, Gelu, nil, got); !slices.Equal(got, want) {
+			t.Fatal("four threads have another result than one")
+		}
+	}
+}
+
+func TestWrongSizesPanic(t *testing.T) {
+	layer := NewLinear(make([]float32, 64*64), make([]float32, 64), 64, 64)
+	defer layer.Free()
+	team := NewTeam(1, Plain)
+	defer team.Free()
+	few, enough := make([]float32, 64), make([]float32, 128)
+	for name, wrong := range map[string]func(){
+		"x":         func() { team.Multiply(layer, few, 2, Keep, nil, enough) },
+		"y":         func() { team.Multiply(layer, enough, 2, Keep, nil, few) },
+		"residual":  func() { team.Multiply(layer, enough, 2, Add, few, enough) },
+		"bytes":     func() { team.MultiplyBytes(layer, NewBytes(2, 64), 2, Keep, nil, enough) },
+		"weight":    func() { NewLinear(few, few, 64, 64) },
+		"multiples": func() { NewLinear8(make([]float32, 48*64), few, 48, 64) },
+		"heads":     func() { team.Attend(Text{Start: []int32{0, 1}, Dim: 64, Heads: 4}, make([]float32, 192), few) },
+		"threads":   func() { NewTeam(0, Plain) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			defer func() {
+				if recover() == nil {
+					t.Error("no panic")
+				}
+			}()
+			wrong()
+		})
+	}
+}

@@ -1,0 +1,84 @@
+package kernels
+
+// #include "kernels.h"
+import "C"
+
+import (
+	"fmt"
+	"runtime"
+	"unsafe"
+)
+
+// Embed writes words[id] + positions[place in the sequence] + segment for each token to y (rows, dim).
+func (t *Team) Embed(text Text, ids []int32, words, positions, segment, y []float32) {
+	var pinner runtime.Pinner
+	defer pinner.Unpin()
+	n := text.rows()
+	if len(ids) < n {
+		panic(fmt.Sprintf("kernels: %d ids of %d tokens", len(ids), n))
+	}
+	C.consilium_embed(t.c, text.c(pinner.Pin), ints(ids), floats(words, text.Dim, "words"), floats(positions, text.Dim, "positions"),
+		floats(segment, text.Dim, "segment"), floats(y, n*text.Dim, "y"))
+}
+
+// Attend writes the attention of each sequence within itself to y (rows, dim). qkv (rows, 3 dim) holds the queries, the
+// keys and the values of all heads side by side.
+func (t *Team) Attend(text Text, qkv, y []float32) {
+	var pinner runtime.Pinner
+	defer pinner.Unpin()
+	n := text.rows() * text.Dim
+	C.consilium_attend(t.c, text.c(pinner.Pin), floats(qkv, 3*n, "qkv"), floats(y, n, "y"))
+}
+
+// Pool writes the mean of each sequence's rows of x (rows, dim), at Euclidean length 1, to y (sequences, dim).
+func (t *Team) Pool(text Text, x, y []float32) {
+	var pinner runtime.Pinner
+	defer pinner.Unpin()
+	C.consilium_pool(t.c, text.c(pinner.Pin), floats(x, text.rows()*text.Dim, "x"), floats(y, text.sequences()*text.Dim, "y"))
+}
+
+// Norm normalises each row of x (rows, len(weight)), in place.
+func (t *Team) Norm(x []float32, rows int, weight, bias []float32, epsilon float64) {
+	dim := len(weight)
+	C.consilium_norm(t.c, floats(x, rows*dim, "x"), C.int(rows), C.int(dim), floats(weight, dim, "weight"), floats(bias, dim, "bias"),
+		C.float(epsilon))
+}
+
+// Bytes is a matrix quantised to 8 bits, with a scale and a zero for each row.
+type Bytes struct {
+	bytes []uint8
+	scale []float32
+	zero  []int32
+	c     C.consilium_rows8
+}
+
+// NewBytes returns room for rows times dim values. Free frees it.
+func NewBytes(rows, dim int) *Bytes {
+	rows = (rows + 15) / 16 * 16
+	b := &Bytes{bytes: memory[uint8](rows * dim), scale: memory[float32](rows), zero: memory[int32](rows)}
+	b.c = C.consilium_rows8{
+		bytes: (*C.uint8_t)(unsafe.SliceData(b.bytes)), scale: floats(b.scale, rows, "scale"), zero: ints(b.zero),
+	}
+	return b
+}
+
+// Free frees the matrix.
+func (b *Bytes) Free() {
+	free(b.bytes)
+	free(b.scale)
+	free(b.zero)
+	*b = Bytes{}
+}
+
+// reserve checks that the matrix holds rows times dim values and returns it.
+func (b *Bytes) reserve(rows, dim int) *C.consilium_rows8 {
+	if rows > len(b.scale) || (rows+15)/16*16*dim > len(b.bytes) {
+		panic(fmt.Sprintf("kernels: %d rows of %d values do not fit into %d bytes of %d rows", rows, dim, len(b.bytes), len(b.scale)))
+	}
+	return &b.c
+}
+
+// Quantise writes x (rows, dim) to y: each row from its least to its largest value over 0 to 255.
+func (t *Team) Quantise(x []float32, rows, dim int, y *Bytes) {
+	C.consilium_quantise(t.c, floats(x, rows*dim, "x"), C.int(rows), C.int(dim), y.reserve(rows, dim))
+}
