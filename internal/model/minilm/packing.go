@@ -24,6 +24,22 @@ func (g group) rows(a *tensor.Arena, x tensor.T) tensor.T {
 	return a.Narrow(x, 0, g.start, g.count*g.length)
 }
 
+// parts cuts the packing into runs of sequences of at most rows tokens, or of a single longer one. Each is given by the
+// rows at which its sequences begin, counted from its first, and the row behind the last.
+func (p *Packing) parts(rows int32) (parts [][]int32) {
+	part := []int32{0}
+	for _, g := range p.groups {
+		for range g.count {
+			last, length := part[len(part)-1], int32(g.length)
+			if last > 0 && last+length > rows {
+				parts, part, last = append(parts, part), []int32{0}, 0
+			}
+			part = append(part, last+length)
+		}
+	}
+	return append(parts, part)
+}
+
 // Pack packs sequences of token ids. It is an error if there is none, or if one is empty, is longer than the net
 // has positions for or holds an id that is not in the vocabulary.
 func (c Config) Pack(sequences [][]int32) (*Packing, error) {
