@@ -153,7 +153,13 @@ func models(device string, config fusion.Config) (m eval.Models, closeAll func()
 		closeEncoders()
 		return m, nil, err
 	}
-	m.Fuser = f
+	short, err := textencoder.New(textencoder.Config{Device: "cpu", Precision: textencoder.Int8})
+	if err != nil {
+		f.Close()
+		closeEncoders()
+		return m, nil, err
+	}
+	m.Fuser, m.TextInt8 = f, short
 	m.Writers = []eval.NamedWriter{{Name: "decoder", Writer: f.Writer()}}
-	return m, func() { f.Close(); closeEncoders() }, nil
+	return m, func() { short.Close(); f.Close(); closeEncoders() }, nil
 }

@@ -24,12 +24,14 @@ func main() {
 }
 
 func run(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) error {
+	var config textencoder.Config
 	process := wire.Process{
 		Name: "text-encoder", Listen: "127.0.0.1:8081",
-		Args: args, Getenv: getenv, Stdout: stdout, Stderr: stderr,
+		Args: args, Getenv: getenv, Stdout: stdout, Stderr: stderr, Own: &config,
 	}
 	open := func(s wire.Settings) (*textencoder.Service, error) {
-		return textencoder.New(textencoder.Config{Device: s.Device})
+		config.Device = s.Device
+		return textencoder.New(config)
 	}
 	return wire.Run(ctx, process, open, func(s *textencoder.Service, info wire.ModelInfo) http.Handler {
 		return wire.NewTextServer(s, info)

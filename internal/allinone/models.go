@@ -21,8 +21,11 @@ type model struct {
 
 var models = []model{
 	{"text-encoder", "CONSILIUM_TEXT_ENCODER_URL", func(ctx context.Context, p wire.Process) error {
+		var config textencoder.Config
+		p.Own = &config
 		return wire.Run(ctx, p, func(s wire.Settings) (*textencoder.Service, error) {
-			return textencoder.New(textencoder.Config{Device: s.Device})
+			config.Device = s.Device
+			return textencoder.New(config)
 		}, func(s *textencoder.Service, info wire.ModelInfo) http.Handler { return wire.NewTextServer(s, info) })
 	}},
 	{"vision-encoder", "CONSILIUM_VISION_ENCODER_URL", func(ctx context.Context, p wire.Process) error {

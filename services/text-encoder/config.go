@@ -1,14 +1,45 @@
 package textencoder
 
-import "consilium/internal/analysis"
+import (
+	"fmt"
+
+	"consilium/internal/analysis"
+)
 
 // Config says how a text encoder runs.
 type Config struct {
 	// Device is cpu, cuda or cuda:N.
 	Device string
-	// Threads is the size of the OpenMP team, 0 for half of the cores.
+	// Threads is how many threads compute together, 0 for one a core, at most maxThreads, on the kernels of the
+	// processor, which give no piece of the work to a thread that is kept waiting; else for half of the cores.
 	Threads int
+	// Precision is what the linear layers compute in.
+	Precision Precision `env:"TEXT_PRECISION" envDefault:"fp32"`
 }
+
+// Precision is what the linear layers compute in.
+type Precision string
+
+// The precisions. The empty one is FP32.
+const (
+	FP32 Precision = "fp32"
+	// Int8 is 8 bits in the layers that int8.json names. It runs on the processor only.
+	Int8 Precision = "int8"
+)
+
+// UnmarshalText reads a setting.
+func (p *Precision) UnmarshalText(text []byte) error {
+	switch found := Precision(text); found {
+	case FP32, Int8:
+		*p = found
+		return nil
+	default:
+		return fmt.Errorf("want %s or %s, found %q", FP32, Int8, found)
+	}
+}
+
+// maxThreads is how many threads still find work of their own in a layer of 384 outputs.
+const maxThreads = 8
 
 const (
 	// MaxTokens is the longest sequence, with [CLS] and [SEP]; the net was tuned on no longer ones.

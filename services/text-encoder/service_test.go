@@ -124,6 +124,49 @@ func TestVectorsEqualPyTorch(t *testing.T) {
 	t.Logf("least cosine %.9f; token values to PyTorch's %.2g; alone to batched %.2g", least, worstToken, worstMate)
 }
 
+// TestInt8 holds 8 bits to what int8.md promises, against PyTorch's vectors, and a vector to the same among others.
+func TestInt8(t *testing.T) {
+	s, err := New(Config{Device: "cpu", Threads: 2, Precision: Int8})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if whole := start(t); s.Digest() == whole.Digest() {
+		t.Error("8 bits have the digest of fp32")
+	}
+	if err := s.Probe(t.Context()); err != nil {
+		t.Error(err)
+	}
+	texts, vectors, _ := golden(t)
+	batched := slices.Concat(encode(t, s, texts[:MaxTexts]...), encode(t, s, texts[MaxTexts:]...))
+	least, total := 1.0, 0.0
+	for i := range texts {
+		c := cosine(batched[i].Vector, vectors[i*384:][:384])
+		least, total = min(least, c), total+c
+		if i%10 == 0 && !slices.Equal(encode(t, s, texts[i])[0].Vector, batched[i].Vector) {
+			t.Errorf("text %d has another vector in a batch", i)
+		}
+	}
+	mean := total / float64(len(texts))
+	if !(mean >= 0.99 && least >= 0.97) {
+		t.Errorf("cosine to PyTorch: mean %.5f, least %.5f, want 0.99 and 0.97", mean, least)
+	}
+	t.Logf("cosine to PyTorch: mean %.5f, least %.5f", mean, least)
+}
+
+func TestPrecisionNames(t *testing.T) {
+	for name, want := range map[string]Precision{"fp32": FP32, "int8": Int8} {
+		var p Precision
+		if err := p.UnmarshalText([]byte(name)); err != nil || p != want {
+			t.Errorf("%s was read as %q, %v", name, p, err)
+		}
+	}
+	var p Precision
+	if err := p.UnmarshalText([]byte("int4")); err == nil {
+		t.Errorf("int4 was read as %q", p)
+	}
+}
+
 func TestLongTextIsCutOrRefused(t *testing.T) {
 	s := start(t)
 	fits, long := strings.Repeat("cough ", MaxTokens-2), strings.Repeat("cough ", 300)
