@@ -303,3 +303,42 @@ func TestResultsGoWithTheirStudy(t *testing.T) {
 		t.Errorf("%+v %v", items, err)
 	}
 }
+
+// TestAWorkerThatWasAsleep comes back with a result when another worker has stored one.
+func TestAWorkerThatWasAsleep(t *testing.T) {
+	b := newBench(t, "circle")
+	studies, err := b.Studies(b.ctx, &analysis.StudyFilter{}, analysis.Page{Limit: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	asleep, awake, calls := make(chan struct{}), make(chan struct{}), make(chan struct{}, 2)
+	perform := func(ctx context.Context, work *jobs.Work) (*jobs.Outcome, error) {
+		calls <- struct{}{}
+		if len(calls) == 1 {
+			close(asleep)
+			<-awake
+		}
+		answer := answerOf(&studies[0])
+		return &jobs.Outcome{Result: &jobs.Result{Answer: "circle"}, Answer: answer, Stages: []analysis.Stage{}}, nil
+	}
+	first := b.work(1, perform)
+	job := b.ask(jobs.Request{Task: jobs.Questions, Options: jobs.Options{Questions: []string{"What shape?"}}})
+	<-asleep
+	// As River does when it takes a worker for dead.
+	if err := b.exec(t, "UPDATE river_job SET state = 'available', scheduled_at = now() WHERE state = 'running'"); err != nil {
+		t.Fatal(err)
+	}
+	b.work(1, perform)
+	done := b.await(job.ID, (*jobs.Job).Over)
+	close(awake)
+	if err := first.Close(); err != nil {
+		t.Error(err)
+	}
+	answers, err := b.Answers(b.ctx, studies[0].ID, analysis.Page{Limit: 10})
+	if err != nil || len(answers) != 1 || done.Counts.Succeeded != 1 {
+		t.Errorf("%d answers %v, %+v", len(answers), err, done)
+	}
+	if again := b.await(job.ID, (*jobs.Job).Over); again.Sequence != done.Sequence || again.Counts != done.Counts {
+		t.Errorf("it became %+v", again)
+	}
+}
