@@ -133,8 +133,8 @@ func (w *itemWorker) begin(ctx context.Context, job *river.Job[itemArgs]) (*jobs
 	return work, nil
 }
 
-// finishTime bounds the storing of what came of an item.
-const finishTime = rescueMargin - time.Second
+// finishTime bounds the storing of what came of an item. If another worker was given the item meanwhile, whoever is first counts.
+const finishTime = 30 * time.Second
 
 // forget takes an item out of the queue.
 func (w *itemWorker) forget(ctx context.Context, tx pgx.Tx, job *river.Job[itemArgs]) error {
