@@ -59,6 +59,22 @@ bench: build ## time the platform beside its peers, which are installed: a quart
 generate: ## make the server's types and the client from openapi.yaml
 	CGO_ENABLED=0 go generate ./gateway/...
 
+# Where the clients go, and the tool that makes the one in Python.
+CLIENTS := bin/clients
+PYTHON_TOOL = $(CACHE)/openapi-python-client-0.29.1-py$(shell python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+
+.PHONY: clients
+clients: ## make the clients in Python and TypeScript from openapi.yaml, in bin/clients
+	@command -v npm >/dev/null || { echo "missing: npm, of Node.js 20 or later" >&2; exit 1; }
+	@test -d $(PYTHON_TOOL) || { python3 -m pip install --quiet --no-deps --require-hashes --only-binary :all: --disable-pip-version-check --root-user-action=ignore \
+		--target $(PYTHON_TOOL).part -r clients/python/requirements.txt && mv $(PYTHON_TOOL).part $(PYTHON_TOOL); }
+	@rm -rf $(CLIENTS) && mkdir -p $(CLIENTS)
+	@PYTHONPATH=$(PYTHON_TOOL) PATH=$(PYTHON_TOOL)/bin:$$PATH python3 -m openapi_python_client generate --path openapi.yaml --config clients/python/config.yaml \
+		--meta pdm --output-path $(CLIENTS)/python > $(CLIENTS)/python.log 2>&1 || { cat $(CLIENTS)/python.log; exit 1; }
+	@cp -r clients/typescript $(CLIENTS)/ && cp openapi.yaml $(CLIENTS)/typescript/
+	@cd $(CLIENTS)/typescript && npm ci --silent --ignore-scripts --no-audit --no-fund && npm run --silent build > $(abspath $(CLIENTS))/typescript.log || { cat $(abspath $(CLIENTS))/typescript.log; exit 1; }
+	@echo "made $(CLIENTS)/python and $(CLIENTS)/typescript"
+
 .PHONY: deps
 deps: tools ## fetch the pinned libraries, weights and data
 	$(call say,'Pinned libraries$(comma) weights and data')
