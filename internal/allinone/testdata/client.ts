@@ -30,6 +30,9 @@ const stored = must(
 const listed = must(await client.GET("/v1/studies", { params: { query: { limit: 1 } } }));
 const answer = must(await client.POST("/v1/vqa", { body: { question: "What does the image show?", image: picture(), candidates: 3 }, bodySerializer: form }));
 const report = must(await client.POST("/v1/studies/{study_id}/reports", { params: { path }, body: { strict: false } }));
+if (typeof report === "string") {
+  throw new Error("events were not asked for");
+}
 const again = must(await client.GET("/v1/reports/{report_id}", { params: { path: { report_id: report.id } } }));
 
 let now = must(
