@@ -53,6 +53,7 @@ build: deps ## put the programs in bin/
 .PHONY: bench
 bench: build ## time the platform beside its peers, which are installed: a quarter of an hour; ONLY=text,image for some of it
 	$(call say,'Benchmarks')
+	CGO_ENABLED=0 go build -C tools/hugot -o $(CURDIR)/bin/peer-hugot .
 	@bin/consilium bench $(if $(ONLY),--only $(ONLY))
 
 .PHONY: generate

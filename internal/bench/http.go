@@ -183,7 +183,7 @@ func (b *bench) http(ctx context.Context) error {
 }
 
 // patienceInfinity is how long infinity may take to load.
-const patienceInfinity = 3 * time.Minute
+const patienceInfinity = 5 * time.Minute
 
 // infinity starts infinity's server as its documentation does, with its defaults.
 func (b *bench) infinity(ctx context.Context) (_ *clients, err error) {

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -188,4 +189,27 @@ func (b *bench) engines(ctx context.Context, model string, engines ...string) (e
 		fmt.Fprintf(b.Out, "started %s\n", p.Name())
 	}
 	return entrants, closeAll, nil
+}
+
+// hugotProgram is tools/hugot as `make bench` builds it, beside this program.
+const hugotProgram = "peer-hugot"
+
+// hugot starts hugot in its Go form, the one that needs no library from elsewhere. It takes part where a call is one text:
+// batches take it minutes. Without its program there is none.
+func (b *bench) hugot(ctx context.Context) (entrants []entrant, closeAll func(), err error) {
+	own, err := os.Executable()
+	if err != nil {
+		return nil, nil, err
+	}
+	program := filepath.Join(filepath.Dir(own), hugotProgram)
+	if _, err := os.Stat(program); errors.Is(err, fs.ErrNotExist) {
+		fmt.Fprintf(b.Out, "without hugot: %s is not there, `make bench` builds it\n", program)
+		return nil, func() {}, nil
+	}
+	p, err := startPeer(ctx, "hugot", exec.CommandContext(ctx, program, filepath.Join(b.peers.models, "hugot")))
+	if err != nil {
+		return nil, nil, err
+	}
+	fmt.Fprintf(b.Out, "started %s\n", p.Name())
+	return []entrant{{Contender: p, class: FP32}}, func() { p.Close() }, nil
 }

@@ -104,4 +104,4 @@ the defaults that a user gets. A peer in fp32 whose vectors have a cosine below 
 iteration, "of the best" of the fastest; both are milliseconds where the metric says so. "Others" is the share of the machine that
 neither we nor the peers used meanwhile: on a shared machine only ratios count, and on a busy one not even they. A class
 that the platform has no net of is absent. The 8-bit peers are made as their documentation says (internal/bench/peers/prepare.py),
-and their cosine to fp32 stands beside.`
+and their cosine to fp32 stands beside. hugot runs in its Go form, where a call is one text.`

@@ -74,8 +74,16 @@ func (b *bench) text(ctx context.Context) error {
 		return err
 	}
 	defer closeTuned()
+	single, closeSingle, err := b.hugot(ctx)
+	if err != nil {
+		return err
+	}
+	defer closeSingle()
 	for _, c := range textCases(b.corpus, b.TextWork) {
 		entrants := append([]entrant{b.ourTexts()}, stock...)
+		if c.Items == 1 {
+			entrants = append(entrants, single...)
+		}
 		mixed := c.Name == "text-mixed"
 		if mixed {
 			entrants = append(entrants, tuned...)

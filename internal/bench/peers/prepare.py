@@ -41,6 +41,17 @@ class Sentence(torch.nn.Module):
         return torch.nn.functional.normalize((x * weight).sum(1) / weight.sum(1), dim=1)
 
 
+class Tokens(torch.nn.Module):
+    """Takes ids, mask and types (B, T) to token vectors (B, T, 384)."""
+
+    def __init__(self, bert):
+        super().__init__()
+        self.bert = bert
+
+    def forward(self, input_ids, attention_mask, token_type_ids):
+        return self.bert(input_ids=input_ids, attention_mask=attention_mask, token_type_ids=token_type_ids).last_hidden_state
+
+
 class Picture(torch.nn.Module):
     """Takes pictures (B, 3, 224, 224) to vectors (B, 1280)."""
 
@@ -115,6 +126,20 @@ def text(minilm, calibration, out):
     openvino.save_model(quantised, os.path.join(out, "minilm-int8.xml"), compress_to_fp16=False)
 
 
+def hugot(minilm, folder):
+    """Writes the folder that hugot reads. Its Go form knows no operator for the normalisation of layers, which opset 14 lacks too."""
+    os.makedirs(folder)
+    for name in ["config.json", "tokenizer.json", "tokenizer_config.json"]:
+        shutil.copy(os.path.join(minilm, name), folder)
+    names, axes = ["input_ids", "attention_mask", "token_type_ids"], {0: "batch", 1: "tokens"}
+    ids = torch.ones(2, 8, dtype=torch.int64)
+    with torch.no_grad():
+        torch.onnx.export(
+            Tokens(bert(minilm, "eager").bert).eval(), (ids, ids, 0 * ids), os.path.join(folder, "model.onnx"), input_names=names,
+            output_names=["last_hidden_state"], opset_version=14, dynamic_axes={name: axes for name in [*names, "last_hidden_state"]}, dynamo=False,
+        )
+
+
 class Pictures(quantization.CalibrationDataReader):
     def __init__(self, pictures):
         self.left = iter(pictures)
@@ -153,6 +178,7 @@ def image(weights, calibration, out):
 
 def main(minilm, lite0, calibration, out):
     sentence_transformer(minilm, os.path.join(out, "minilm"))
+    hugot(os.path.join(out, "minilm"), os.path.join(out, "hugot"))
     text(minilm, calibration, out)
     image(lite0, calibration, out)
 
