@@ -93,6 +93,12 @@ func contestants(getenv func(string) string, stderr io.Writer) (env bench.Env, c
 		return env, nil, err
 	}
 	closers = append(closers, text)
+	short, err := textencoder.New(textencoder.Config{Device: "cpu", Precision: textencoder.Int8})
+	if err != nil {
+		closeAll()
+		return env, nil, err
+	}
+	closers = append(closers, short)
 	vision, err := visionencoder.New(visionencoder.Config{Device: "cpu"})
 	if err != nil {
 		closeAll()
@@ -106,7 +112,7 @@ func contestants(getenv func(string) string, stderr io.Writer) (env bench.Env, c
 	}
 	closers = append(closers, fuser)
 	return bench.Env{
-		Text: text, Vision: vision, Fusion: fuser, Tensors: vision.EncodeTensors,
+		Text: text, TextInt8: short, Vision: vision, Fusion: fuser, Tensors: vision.EncodeTensors,
 		Wire: func(ctx context.Context) (analysis.TextEncoder, func() error, error) {
 			return overWire(ctx, text)
 		},

@@ -57,10 +57,11 @@ type entrant struct {
 
 // Env is what a run needs.
 type Env struct {
-	// Text, Vision and Fusion are the services, in this process.
-	Text   analysis.TextEncoder
-	Vision analysis.VisionEncoder
-	Fusion analysis.Fuser
+	// Text, Vision and Fusion are the services, in this process; TextInt8 is Text in 8 bits.
+	Text     analysis.TextEncoder
+	TextInt8 analysis.TextEncoder
+	Vision   analysis.VisionEncoder
+	Fusion   analysis.Fuser
 	// Tensors is the way of Vision for pictures that are decoded.
 	Tensors func(ctx context.Context, inputs [][]float32) ([]*analysis.Features, error)
 	// Wire returns Text as it is seen through its server.

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os/exec"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -21,6 +22,7 @@ type peer struct {
 	orders  io.WriteCloser
 	answers *bufio.Reader
 	said    *ending
+	ended   sync.Once
 }
 
 // order is what a peer is told, one line.
@@ -103,6 +105,7 @@ func (p *peer) tell(o order) (answer, error) {
 		return answer{}, err
 	}
 	if _, err := p.orders.Write(append(line, '\n')); err != nil {
+		p.Close() // then it has said everything
 		return answer{}, fmt.Errorf("tell %s: %w; it said: %s", p.name, err, p.said)
 	}
 	return p.read()
@@ -111,6 +114,7 @@ func (p *peer) tell(o order) (answer, error) {
 func (p *peer) read() (a answer, err error) {
 	line, err := p.answers.ReadBytes('\n')
 	if err != nil {
+		p.Close() // then it has said everything
 		return a, fmt.Errorf("hear %s: %w; it said: %s", p.name, err, p.said)
 	}
 	if err := json.Unmarshal(line, &a); err != nil {
@@ -124,13 +128,15 @@ func (p *peer) read() (a answer, err error) {
 
 // Close ends the process; it is not asked how.
 func (p *peer) Close() error {
-	p.orders.Close()
-	_ = p.cmd.Process.Kill()
-	_ = p.cmd.Wait()
+	p.ended.Do(func() {
+		p.orders.Close()
+		_ = p.cmd.Process.Kill()
+		_ = p.cmd.Wait()
+	})
 	return nil
 }
 
-// ending keeps the end of what a process says. The process's pipe is its only writer, and who reads it has heard the
+// ending keeps the end of what a process says. The process's pipe is its only writer, and whoever reads has waited for the
 // end of the process.
 type ending struct{ last []byte }
 

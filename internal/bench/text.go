@@ -3,6 +3,8 @@ package bench
 import (
 	"context"
 	"fmt"
+
+	"consilium/internal/analysis"
 )
 
 // Seeds of the texts: those that the 8-bit forms are calibrated on are none that is timed.
@@ -46,12 +48,12 @@ func textCases(c *corpus, work func(tokens int) float64) []*Case {
 	return append(cases, mixed)
 }
 
-// ourTexts is the text service, as it is configured by default.
-func (b *bench) ourTexts() entrant {
-	return entrant{class: FP32, ours: true, Contender: &own{name: "consilium", begin: func(c *Case) func(context.Context) ([][]float32, error) {
+// ourTexts is a text service.
+func ourTexts(name string, class Class, encoder analysis.TextEncoder) entrant {
+	return entrant{class: class, ours: true, Contender: &own{name: name, begin: func(c *Case) func(context.Context) ([][]float32, error) {
 		return func(ctx context.Context) (all [][]float32, err error) {
 			for _, call := range c.Texts {
-				features, err := b.Text.EncodeText(ctx, call, false)
+				features, err := encoder.EncodeText(ctx, call, false)
 				if err != nil {
 					return nil, err
 				}
@@ -80,7 +82,7 @@ func (b *bench) text(ctx context.Context) error {
 	}
 	defer closeSingle()
 	for _, c := range textCases(b.corpus, b.TextWork) {
-		entrants := append([]entrant{b.ourTexts()}, stock...)
+		entrants := append([]entrant{ourTexts("consilium", FP32, b.Text), ourTexts("consilium, 8 bit", Int8, b.TextInt8)}, stock...)
 		if c.Items == 1 {
 			entrants = append(entrants, single...)
 		}
