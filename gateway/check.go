@@ -199,7 +199,7 @@ func (s *server) bodyLimit(mediaType, operation string) int64 {
 		return s.Limits.UploadBytes
 	case mediaType == multipartMany:
 		return s.Limits.DICOMUploadBytes
-	case operation == "createEmbeddings":
+	case operation == "createEmbeddings" || operation == "search":
 		return s.Limits.EmbeddingsBytes
 	case operation == "createJob":
 		return jobs.MaxBodyBytes

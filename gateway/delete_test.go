@@ -90,6 +90,7 @@ func TestADeletedStudyIsGone(t *testing.T) {
 		if err != nil || written.JSON201 == nil {
 			t.Fatal(err, string(written.Body))
 		}
+		f.indexed()
 		return written.JSON201.Id
 	}
 	kept := f.create(item{"text", []byte("Kept.")}, item{"image", picture(1)}, item{"audio", sound()})

@@ -14,6 +14,7 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"math"
 	"mime/multipart"
 	"net/http"
 	"net/http/httptest"
@@ -151,6 +152,19 @@ func (m *models) Fuse(ctx context.Context, request *analysis.FuseRequest) (*anal
 	return result, nil
 }
 
+// Align implements analysis.Aligner: the same bytes have the same vector, whatever their modality.
+func (m *models) Align(_ context.Context, f *analysis.Features) ([]float32, error) {
+	vector, sum := make([]float32, analysis.VectorDim), 0.0
+	for i := range vector {
+		vector[i] = f.Vector[i] - 0.5
+		sum += float64(vector[i]) * float64(vector[i])
+	}
+	for i := range vector {
+		vector[i] /= float32(math.Sqrt(sum))
+	}
+	return vector, nil
+}
+
 // What the models can be told to do instead of answering.
 var (
 	errStall = errors.New("wait for the end of the request")
@@ -213,6 +227,11 @@ func newFixture(t *testing.T, change func(*Deps)) *fixture {
 	}
 	path := &pipeline.Pipeline{Text: f.models, Vision: f.models, Radiographs: f.models, Audio: f.models, Fusion: f.models}
 	deps := Deps{Store: store, Reports: store, Instances: store, Jobs: store, Exporter: store, Scratch: blobs.Scratch, Knowledge: graph, DICOMSecret: bytes.Repeat([]byte{7}, 32), CursorSecret: bytes.Repeat([]byte{8}, 32), Analyzer: path, Embedder: path, Judge: &pipeline.Judge{Text: f.models, Models: store, Runner: f.brought}, Limits: DefaultLimits, ReviewBelow: 0.5, Bands: analysis.DefaultBands, Log: serve.NewLogger(f.log, serve.Config{LogFormat: "json"}, "gateway")}
+	digest := func(of string) Digest {
+		return func(context.Context) (string, error) { return of + "-digest", nil }
+	}
+	deps.Space = &Space{Vectors: store, Contents: store, Embedder: path, Aligner: f.models, AlignerDigest: digest("fusion"),
+		Digests: map[analysis.Modality]Digest{analysis.Text: digest("text"), analysis.Image: digest("image"), analysis.Audio: digest("audio")}}
 	for _, role := range []string{"text", "image", "audio", "fusion"} {
 		failing := func() error { f.models.mu.Lock(); defer f.models.mu.Unlock(); return f.models.fail[role] }
 		deps.Parts = append(deps.Parts, Part{Name: role + "-part", Role: role, Required: true,

@@ -147,9 +147,10 @@ func Build(ctx context.Context, config Config, log *slog.Logger, observer *serve
 	audio, audioErr := wire.NewAudioEncoder(config.AudioEncoderURL, options)
 	fusion, fusionErr := wire.NewFuser(config.FusionURL, options)
 	writer, writerErr := wire.NewWriter(config.FusionURL, options)
+	aligner, alignerErr := wire.NewAligner(config.FusionURL, options)
 	segmenter, segmenterErr := wire.NewSegmenter(config.VisionEncoderURL, options)
 	runner, runnerErr := wire.NewModelRunner(config.VisionEncoderURL, options)
-	if err := errors.Join(textErr, visionErr, radiographErr, audioErr, fusionErr, segmenterErr, writerErr, runnerErr); err != nil {
+	if err := errors.Join(textErr, visionErr, radiographErr, audioErr, fusionErr, segmenterErr, writerErr, alignerErr, runnerErr); err != nil {
 		return deps, nil, err
 	}
 	deps.Parts = append(deps.Parts,
@@ -175,6 +176,11 @@ func Build(ctx context.Context, config Config, log *slog.Logger, observer *serve
 	}
 	deps.Analyzer, deps.Embedder = path, path
 	deps.Judge = &pipeline.Judge{Text: path.Text, Models: store, Runner: runner}
+	deps.Space = &Space{
+		Vectors: store, Contents: store, Embedder: path, Aligner: aligner, AlignerDigest: aligner.Digest,
+		Digests: map[analysis.Modality]Digest{analysis.Text: text.Digest, analysis.Image: vision.Digest, analysis.Audio: audio.Digest},
+	}
+	closers = append(closers, inBackground(ctx, func(ctx context.Context) { deps.Space.Run(ctx, log) }))
 	if config.Workers > 0 {
 		workers, err := store.StartWorkers(ctx, config.PostgresURL, postgres.WorkerOptions{
 			Count: config.Workers, ItemTime: config.JobItemTimeout, DrainTime: config.DrainTimeout, Perform: NewPerform(deps), Log: log,

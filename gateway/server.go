@@ -40,6 +40,8 @@ type Deps struct {
 	CursorSecret []byte
 	// Exporter gives a tenant everything that is stored of it.
 	Exporter analysis.Exporter
+	// Space is where studies are searched by what they hold.
+	Space *Space
 	// Forget makes the cache forget what was deleted; nil where nothing is remembered.
 	Forget func(ctx context.Context) error
 	// Scratch makes a file that is gone when it is closed.
@@ -177,6 +179,8 @@ func New(deps Deps) (http.Handler, error) {
 	r.Get("/v1/knowledge/facts/{fact_id}", op.GetFact)
 	r.Delete("/v1/knowledge/facts/{fact_id}", op.DeleteFact)
 	r.Get("/v1/knowledge/versions", op.ListGraphVersions)
+	r.Post("/v1/search", op.Search)
+	r.Get("/v1/studies/{study_id}/similar", op.FindSimilar)
 	r.Get("/v1/export", op.ExportAll)
 	r.Get("/v1/limits", op.GetLimits)
 	r.Get("/healthz", op.GetHealth)

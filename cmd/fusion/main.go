@@ -34,6 +34,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		return fusion.New(config)
 	}
 	return wire.Run(ctx, process, open, func(s *fusion.Service, info wire.ModelInfo) http.Handler {
-		return wire.Beside(wire.NewFusionServer(s, info), wire.NewWriterServer(s.Writer(), info.Of(s.Writer())))
+		return wire.Beside(wire.NewFusionServer(s, info), wire.NewWriterServer(s.Writer(), info.Of(s.Writer())),
+			wire.NewAlignServer(s.Aligner(), info.Of(s.Aligner())))
 	})
 }

@@ -2104,6 +2104,28 @@ type ReportState string
 // Example: 0.7
 type ReviewBelow = float64
 
+// SearchResult defines model for SearchResult.
+type SearchResult struct {
+	// ArtefactId Example: 0198c0de-0000-7000-8000-000000000000
+	ArtefactId ID       `json:"artefact_id"`
+	Modality   Modality `json:"modality"`
+
+	// Similarity The cosine
+	Similarity float64 `json:"similarity"`
+	Study      Study   `json:"study"`
+}
+
+// SearchResults defines model for SearchResults.
+type SearchResults struct {
+	// Exact Whether every vector was looked at; else an index was asked that may miss one
+	Exact      bool    `json:"exact"`
+	NextCursor *string `json:"next_cursor,omitempty"`
+
+	// Pending Artefacts that cannot be found yet since their vector is still to be made; 1000 for more
+	Pending int            `json:"pending"`
+	Results []SearchResult `json:"results"`
+}
+
 // Section defines model for Section.
 type Section struct {
 	Name      SectionName `json:"name"`
@@ -2467,6 +2489,25 @@ type SignReportParams struct {
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
+// SearchJSONBody defines parameters for Search.
+type SearchJSONBody struct {
+	// Audio A WAV file in base64, or a data: URL of one
+	Audio *string `json:"audio,omitempty"`
+
+	// Cursor The `next_cursor` of the page before
+	Cursor *string `json:"cursor,omitempty"`
+
+	// Filter Chooses the studies that fit everything that is given
+	//
+	// Example: {"labels":{"finding":"Pneumonia"},"modality":"image","study_date":{"from":"2026-01-01"}}
+	Filter *StudyFilter `json:"filter,omitempty"`
+
+	// Image A JPEG, PNG or DICOM file in base64, or a data: URL of one
+	Image *string `json:"image,omitempty"`
+	Limit *int    `json:"limit,omitempty"`
+	Text  *string `json:"text,omitempty"`
+}
+
 // ListStudiesParams defines parameters for ListStudies.
 type ListStudiesParams struct {
 	// Cursor The `next_cursor` of the page before, of the same list with the same other parameters
@@ -2505,6 +2546,21 @@ type CreateStudyMultipartBody struct {
 
 // ListAnswersParams defines parameters for ListAnswers.
 type ListAnswersParams struct {
+	// Cursor The `next_cursor` of the page before, of the same list with the same other parameters
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Limit How many items at most
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
+// FindSimilarParams defines parameters for FindSimilar.
+type FindSimilarParams struct {
+	// By By which of its artefacts, the newest of this modality; without it by the image, else the sound, else the text
+	By *Modality `form:"by,omitempty" json:"by,omitempty"`
+
+	// Modality The artefacts of other studies that are compared; without it all
+	Modality *Modality `form:"modality,omitempty" json:"modality,omitempty"`
+
 	// Cursor The `next_cursor` of the page before, of the same list with the same other parameters
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 
@@ -2598,6 +2654,9 @@ type RejectReportJSONRequestBody = ReportRejection
 
 // SignReportJSONRequestBody defines body for SignReport for application/json ContentType.
 type SignReportJSONRequestBody = ReportSigning
+
+// SearchJSONRequestBody defines body for Search for application/json ContentType.
+type SearchJSONRequestBody SearchJSONBody
 
 // CreateStudyMultipartRequestBody defines body for CreateStudy for multipart/form-data ContentType.
 type CreateStudyMultipartRequestBody CreateStudyMultipartBody
@@ -2943,6 +3002,9 @@ type ServerInterface interface {
 	// GetReportVersion Read one version of a report
 	// (GET /v1/reports/{report_id}/versions/{version})
 	GetReportVersion(w http.ResponseWriter, r *http.Request, reportId ReportID, version int)
+	// Search Find studies by a text, an image or a sound
+	// (POST /v1/search)
+	Search(w http.ResponseWriter, r *http.Request)
 	// ListStudies List studies, newest first
 	// (GET /v1/studies)
 	ListStudies(w http.ResponseWriter, r *http.Request, params ListStudiesParams)
@@ -2967,6 +3029,9 @@ type ServerInterface interface {
 	// CreateReport Write a report on a study
 	// (POST /v1/studies/{study_id}/reports)
 	CreateReport(w http.ResponseWriter, r *http.Request, studyId StudyID)
+	// FindSimilar Find studies like one
+	// (GET /v1/studies/{study_id}/similar)
+	FindSimilar(w http.ResponseWriter, r *http.Request, studyId StudyID, params FindSimilarParams)
 	// ImportStudies Store many studies at once
 	// (POST /v1/studies:import)
 	ImportStudies(w http.ResponseWriter, r *http.Request, params ImportStudiesParams)
@@ -3258,6 +3323,12 @@ func (_ Unimplemented) GetReportVersion(w http.ResponseWriter, r *http.Request, 
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
+// Search Find studies by a text, an image or a sound
+// (POST /v1/search)
+func (_ Unimplemented) Search(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
 // ListStudies List studies, newest first
 // (GET /v1/studies)
 func (_ Unimplemented) ListStudies(w http.ResponseWriter, r *http.Request, params ListStudiesParams) {
@@ -3303,6 +3374,12 @@ func (_ Unimplemented) AskStudy(w http.ResponseWriter, r *http.Request, studyId 
 // CreateReport Write a report on a study
 // (POST /v1/studies/{study_id}/reports)
 func (_ Unimplemented) CreateReport(w http.ResponseWriter, r *http.Request, studyId StudyID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// FindSimilar Find studies like one
+// (GET /v1/studies/{study_id}/similar)
+func (_ Unimplemented) FindSimilar(w http.ResponseWriter, r *http.Request, studyId StudyID, params FindSimilarParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -4850,6 +4927,20 @@ func (siw *ServerInterfaceWrapper) GetReportVersion(w http.ResponseWriter, r *ht
 	handler.ServeHTTP(w, r)
 }
 
+// Search operation middleware
+func (siw *ServerInterfaceWrapper) Search(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.Search(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // ListStudies operation middleware
 func (siw *ServerInterfaceWrapper) ListStudies(w http.ResponseWriter, r *http.Request) {
 
@@ -5147,6 +5238,87 @@ func (siw *ServerInterfaceWrapper) CreateReport(w http.ResponseWriter, r *http.R
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.CreateReport(w, r, studyId)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// FindSimilar operation middleware
+func (siw *ServerInterfaceWrapper) FindSimilar(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "study_id" -------------
+	var studyId StudyID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "study_id", chi.URLParam(r, "study_id"), &studyId, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "study_id", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params FindSimilarParams
+
+	// ------------- Optional query parameter "by" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "by", r.URL.Query(), &params.By, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "by"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "by", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "modality" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "modality", r.URL.Query(), &params.Modality, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "modality"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "modality", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", r.URL.Query(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "cursor"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "cursor", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", r.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "limit"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "limit", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.FindSimilar(w, r, studyId, params)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -5544,6 +5716,12 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 	})
 	r.Group(func(r chi.Router) {
 		r.Post(options.BaseURL+"/v1/jobs/{job_id}/retry", wrapper.RetryJob)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/v1/search", wrapper.Search)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/v1/studies/{study_id}/similar", wrapper.FindSimilar)
 	})
 	r.Group(func(r chi.Router) {
 		r.Get(options.BaseURL+"/v1/export", wrapper.ExportAll)
@@ -8086,6 +8264,49 @@ func (response GetReportVersiondefaultApplicationProblemPlusJSONResponse) VisitG
 	return err
 }
 
+type SearchRequestObject struct {
+	Body *SearchJSONRequestBody
+}
+
+type SearchResponseObject interface {
+	VisitSearchResponse(w http.ResponseWriter) error
+}
+
+type Search200JSONResponse SearchResults
+
+func (response Search200JSONResponse) VisitSearchResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response SearchdefaultApplicationProblemPlusJSONResponse) VisitSearchResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListStudiesRequestObject struct {
 	Params ListStudiesParams
 }
@@ -8534,6 +8755,50 @@ func (response CreateReportdefaultApplicationProblemPlusJSONResponse) VisitCreat
 	return err
 }
 
+type FindSimilarRequestObject struct {
+	StudyId StudyID `json:"study_id"`
+	Params  FindSimilarParams
+}
+
+type FindSimilarResponseObject interface {
+	VisitFindSimilarResponse(w http.ResponseWriter) error
+}
+
+type FindSimilar200JSONResponse SearchResults
+
+func (response FindSimilar200JSONResponse) VisitFindSimilarResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FindSimilardefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response FindSimilardefaultApplicationProblemPlusJSONResponse) VisitFindSimilarResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ImportStudiesRequestObject struct {
 	Params        ImportStudiesParams
 	Body          io.Reader
@@ -8807,6 +9072,9 @@ type StrictServerInterface interface {
 	// GetReportVersion Read one version of a report
 	// (GET /v1/reports/{report_id}/versions/{version})
 	GetReportVersion(ctx context.Context, request GetReportVersionRequestObject) (GetReportVersionResponseObject, error)
+	// Search Find studies by a text, an image or a sound
+	// (POST /v1/search)
+	Search(ctx context.Context, request SearchRequestObject) (SearchResponseObject, error)
 	// ListStudies List studies, newest first
 	// (GET /v1/studies)
 	ListStudies(ctx context.Context, request ListStudiesRequestObject) (ListStudiesResponseObject, error)
@@ -8831,6 +9099,9 @@ type StrictServerInterface interface {
 	// CreateReport Write a report on a study
 	// (POST /v1/studies/{study_id}/reports)
 	CreateReport(ctx context.Context, request CreateReportRequestObject) (CreateReportResponseObject, error)
+	// FindSimilar Find studies like one
+	// (GET /v1/studies/{study_id}/similar)
+	FindSimilar(ctx context.Context, request FindSimilarRequestObject) (FindSimilarResponseObject, error)
 	// ImportStudies Store many studies at once
 	// (POST /v1/studies:import)
 	ImportStudies(ctx context.Context, request ImportStudiesRequestObject) (ImportStudiesResponseObject, error)
@@ -10116,6 +10387,37 @@ func (sh *strictHandler) GetReportVersion(w http.ResponseWriter, r *http.Request
 	}
 }
 
+// Search operation middleware
+func (sh *strictHandler) Search(w http.ResponseWriter, r *http.Request) {
+	var request SearchRequestObject
+
+	var body SearchJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.Search(ctx, request.(SearchRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "Search")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(SearchResponseObject); ok {
+		if err := validResponse.VisitSearchResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // ListStudies operation middleware
 func (sh *strictHandler) ListStudies(w http.ResponseWriter, r *http.Request, params ListStudiesParams) {
 	var request ListStudiesRequestObject
@@ -10341,6 +10643,33 @@ func (sh *strictHandler) CreateReport(w http.ResponseWriter, r *http.Request, st
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(CreateReportResponseObject); ok {
 		if err := validResponse.VisitCreateReportResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// FindSimilar operation middleware
+func (sh *strictHandler) FindSimilar(w http.ResponseWriter, r *http.Request, studyId StudyID, params FindSimilarParams) {
+	var request FindSimilarRequestObject
+
+	request.StudyId = studyId
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.FindSimilar(ctx, request.(FindSimilarRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "FindSimilar")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(FindSimilarResponseObject); ok {
+		if err := validResponse.VisitFindSimilarResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

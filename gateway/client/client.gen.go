@@ -2102,6 +2102,28 @@ type ReportState string
 // Example: 0.7
 type ReviewBelow = float64
 
+// SearchResult defines model for SearchResult.
+type SearchResult struct {
+	// ArtefactId Example: 0198c0de-0000-7000-8000-000000000000
+	ArtefactId ID       `json:"artefact_id"`
+	Modality   Modality `json:"modality"`
+
+	// Similarity The cosine
+	Similarity float64 `json:"similarity"`
+	Study      Study   `json:"study"`
+}
+
+// SearchResults defines model for SearchResults.
+type SearchResults struct {
+	// Exact Whether every vector was looked at; else an index was asked that may miss one
+	Exact      bool    `json:"exact"`
+	NextCursor *string `json:"next_cursor,omitempty"`
+
+	// Pending Artefacts that cannot be found yet since their vector is still to be made; 1000 for more
+	Pending int            `json:"pending"`
+	Results []SearchResult `json:"results"`
+}
+
 // Section defines model for Section.
 type Section struct {
 	Name      SectionName `json:"name"`
@@ -2465,6 +2487,25 @@ type SignReportParams struct {
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
+// SearchJSONBody defines parameters for Search.
+type SearchJSONBody struct {
+	// Audio A WAV file in base64, or a data: URL of one
+	Audio *string `json:"audio,omitempty"`
+
+	// Cursor The `next_cursor` of the page before
+	Cursor *string `json:"cursor,omitempty"`
+
+	// Filter Chooses the studies that fit everything that is given
+	//
+	// Example: {"labels":{"finding":"Pneumonia"},"modality":"image","study_date":{"from":"2026-01-01"}}
+	Filter *StudyFilter `json:"filter,omitempty"`
+
+	// Image A JPEG, PNG or DICOM file in base64, or a data: URL of one
+	Image *string `json:"image,omitempty"`
+	Limit *int    `json:"limit,omitempty"`
+	Text  *string `json:"text,omitempty"`
+}
+
 // ListStudiesParams defines parameters for ListStudies.
 type ListStudiesParams struct {
 	// Cursor The `next_cursor` of the page before, of the same list with the same other parameters
@@ -2503,6 +2544,21 @@ type CreateStudyMultipartBody struct {
 
 // ListAnswersParams defines parameters for ListAnswers.
 type ListAnswersParams struct {
+	// Cursor The `next_cursor` of the page before, of the same list with the same other parameters
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Limit How many items at most
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
+// FindSimilarParams defines parameters for FindSimilar.
+type FindSimilarParams struct {
+	// By By which of its artefacts, the newest of this modality; without it by the image, else the sound, else the text
+	By *Modality `form:"by,omitempty" json:"by,omitempty"`
+
+	// Modality The artefacts of other studies that are compared; without it all
+	Modality *Modality `form:"modality,omitempty" json:"modality,omitempty"`
+
 	// Cursor The `next_cursor` of the page before, of the same list with the same other parameters
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 
@@ -2596,6 +2652,9 @@ type RejectReportJSONRequestBody = ReportRejection
 
 // SignReportJSONRequestBody defines body for SignReport for application/json ContentType.
 type SignReportJSONRequestBody = ReportSigning
+
+// SearchJSONRequestBody defines body for Search for application/json ContentType.
+type SearchJSONRequestBody SearchJSONBody
 
 // CreateStudyMultipartRequestBody defines body for CreateStudy for multipart/form-data ContentType.
 type CreateStudyMultipartRequestBody CreateStudyMultipartBody
@@ -3264,6 +3323,30 @@ type ClientInterface interface {
 	// Corresponds with GET /v1/reports/{report_id}/versions/{version} (the `GetReportVersion` operationId).
 	GetReportVersion(ctx context.Context, reportId ReportID, version int, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// SearchWithBody Find studies by a text, an image or a sound
+	//
+	// Returns the studies nearest to what is given, the nearest first, by the cosine of vectors in the space that text, image
+	// and sound share. A study is found by the newest artefact of each modality, and is listed once, with the nearest of
+	// them. The filter's modality is also that of the artefacts that are compared. The models are research software and
+	// not a medical device.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/search (the `Search` operationId).
+	SearchWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// Search Find studies by a text, an image or a sound
+	//
+	// Returns the studies nearest to what is given, the nearest first, by the cosine of vectors in the space that text, image
+	// and sound share. A study is found by the newest artefact of each modality, and is listed once, with the nearest of
+	// them. The filter's modality is also that of the artefacts that are compared. The models are research software and
+	// not a medical device.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/search (the `Search` operationId).
+	Search(ctx context.Context, body SearchJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListStudies List studies, newest first
 	//
 	// Corresponds with GET /v1/studies (the `ListStudies` operationId).
@@ -3362,6 +3445,13 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /v1/studies/{study_id}/reports (the `CreateReport` operationId).
 	CreateReport(ctx context.Context, studyId StudyID, body CreateReportJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// FindSimilar Find studies like one
+	//
+	// As `/v1/search` with the vector of one of the study's own artefacts. The models are research software and not a medical device. 409 if the study has no vector yet.
+	//
+	// Corresponds with GET /v1/studies/{study_id}/similar (the `FindSimilar` operationId).
+	FindSimilar(ctx context.Context, studyId StudyID, params *FindSimilarParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ImportStudiesWithBody Store many studies at once
 	//
@@ -4311,6 +4401,50 @@ func (c *Client) GetReportVersion(ctx context.Context, reportId ReportID, versio
 	return c.Client.Do(req)
 }
 
+// SearchWithBody Find studies by a text, an image or a sound
+//
+// Returns the studies nearest to what is given, the nearest first, by the cosine of vectors in the space that text, image
+// and sound share. A study is found by the newest artefact of each modality, and is listed once, with the nearest of
+// them. The filter's modality is also that of the artefacts that are compared. The models are research software and
+// not a medical device.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/search (the `Search` operationId).
+func (c *Client) SearchWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSearchRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// Search Find studies by a text, an image or a sound
+//
+// Returns the studies nearest to what is given, the nearest first, by the cosine of vectors in the space that text, image
+// and sound share. A study is found by the newest artefact of each modality, and is listed once, with the nearest of
+// them. The filter's modality is also that of the artefacts that are compared. The models are research software and
+// not a medical device.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/search (the `Search` operationId).
+func (c *Client) Search(ctx context.Context, body SearchJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSearchRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ListStudies List studies, newest first
 //
 // Corresponds with GET /v1/studies (the `ListStudies` operationId).
@@ -4500,6 +4634,23 @@ func (c *Client) CreateReportWithBody(ctx context.Context, studyId StudyID, cont
 // Corresponds with POST /v1/studies/{study_id}/reports (the `CreateReport` operationId).
 func (c *Client) CreateReport(ctx context.Context, studyId StudyID, body CreateReportJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewCreateReportRequest(c.Server, studyId, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// FindSimilar Find studies like one
+//
+// As `/v1/search` with the vector of one of the study's own artefacts. The models are research software and not a medical device. 409 if the study has no vector yet.
+//
+// Corresponds with GET /v1/studies/{study_id}/similar (the `FindSimilar` operationId).
+func (c *Client) FindSimilar(ctx context.Context, studyId StudyID, params *FindSimilarParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewFindSimilarRequest(c.Server, studyId, params)
 	if err != nil {
 		return nil, err
 	}
@@ -6626,6 +6777,46 @@ func NewGetReportVersionRequest(server string, reportId ReportID, version int) (
 	return req, nil
 }
 
+// NewSearchRequest calls the generic Search builder with application/json body
+func NewSearchRequest(server string, body SearchJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewSearchRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewSearchRequestWithBody constructs an http.Request for the Search method, with any body, and a specified content type
+func NewSearchRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/search")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewListStudiesRequest constructs an http.Request for the ListStudies method
 func NewListStudiesRequest(server string, params *ListStudiesParams) (*http.Request, error) {
 	var err error
@@ -7041,6 +7232,103 @@ func NewCreateReportRequestWithBody(server string, studyId StudyID, contentType 
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewFindSimilarRequest constructs an http.Request for the FindSimilar method
+func NewFindSimilarRequest(server string, studyId StudyID, params *FindSimilarParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "study_id", studyId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/studies/%s/similar", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.By != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "by", *params.By, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Modality != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "modality", *params.Modality, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
 
 	return req, nil
 }
@@ -7741,6 +8029,30 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /v1/reports/{report_id}/versions/{version} (the `GetReportVersion` operationId).
 	GetReportVersionWithResponse(ctx context.Context, reportId ReportID, version int, reqEditors ...RequestEditorFn) (*GetReportVersionResponse, error)
 
+	// SearchWithBodyWithResponse Find studies by a text, an image or a sound
+	//
+	// Returns the studies nearest to what is given, the nearest first, by the cosine of vectors in the space that text, image
+	// and sound share. A study is found by the newest artefact of each modality, and is listed once, with the nearest of
+	// them. The filter's modality is also that of the artefacts that are compared. The models are research software and
+	// not a medical device.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/search (the `Search` operationId).
+	SearchWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SearchResponse, error)
+
+	// SearchWithResponse Find studies by a text, an image or a sound
+	//
+	// Returns the studies nearest to what is given, the nearest first, by the cosine of vectors in the space that text, image
+	// and sound share. A study is found by the newest artefact of each modality, and is listed once, with the nearest of
+	// them. The filter's modality is also that of the artefacts that are compared. The models are research software and
+	// not a medical device.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/search (the `Search` operationId).
+	SearchWithResponse(ctx context.Context, body SearchJSONRequestBody, reqEditors ...RequestEditorFn) (*SearchResponse, error)
+
 	// ListStudiesWithResponse List studies, newest first
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -7849,6 +8161,15 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /v1/studies/{study_id}/reports (the `CreateReport` operationId).
 	CreateReportWithResponse(ctx context.Context, studyId StudyID, body CreateReportJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateReportResponse, error)
+
+	// FindSimilarWithResponse Find studies like one
+	//
+	// As `/v1/search` with the vector of one of the study's own artefacts. The models are research software and not a medical device. 409 if the study has no vector yet.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/studies/{study_id}/similar (the `FindSimilar` operationId).
+	FindSimilarWithResponse(ctx context.Context, studyId StudyID, params *FindSimilarParams, reqEditors ...RequestEditorFn) (*FindSimilarResponse, error)
 
 	// ImportStudiesWithBodyWithResponse Store many studies at once
 	//
@@ -10552,6 +10873,61 @@ func (r GetReportVersionResponse) ContentType() string {
 	return ""
 }
 
+// SearchResponseDefaultHeaders the declared response headers of an HTTP default response for Search
+type SearchResponseDefaultHeaders struct {
+	RetryAfter *int
+}
+
+type SearchResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *SearchResults
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *SearchResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r SearchResponse) GetJSON200() *SearchResults {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r SearchResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r SearchResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r SearchResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r SearchResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r SearchResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // ListStudiesResponse304Headers the declared response headers of an HTTP 304 response for ListStudies
 type ListStudiesResponse304Headers struct {
 	ETag string
@@ -11022,6 +11398,61 @@ func (r CreateReportResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r CreateReportResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// FindSimilarResponseDefaultHeaders the declared response headers of an HTTP default response for FindSimilar
+type FindSimilarResponseDefaultHeaders struct {
+	RetryAfter *int
+}
+
+type FindSimilarResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *SearchResults
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *FindSimilarResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r FindSimilarResponse) GetJSON200() *SearchResults {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r FindSimilarResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r FindSimilarResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r FindSimilarResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r FindSimilarResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r FindSimilarResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -11976,6 +12407,42 @@ func (c *ClientWithResponses) GetReportVersionWithResponse(ctx context.Context, 
 	return ParseGetReportVersionResponse(rsp)
 }
 
+// SearchWithBodyWithResponse Find studies by a text, an image or a sound
+//
+// Returns the studies nearest to what is given, the nearest first, by the cosine of vectors in the space that text, image
+// and sound share. A study is found by the newest artefact of each modality, and is listed once, with the nearest of
+// them. The filter's modality is also that of the artefacts that are compared. The models are research software and
+// not a medical device.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/search (the `Search` operationId).
+func (c *ClientWithResponses) SearchWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SearchResponse, error) {
+	rsp, err := c.SearchWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSearchResponse(rsp)
+}
+
+// SearchWithResponse Find studies by a text, an image or a sound
+//
+// Returns the studies nearest to what is given, the nearest first, by the cosine of vectors in the space that text, image
+// and sound share. A study is found by the newest artefact of each modality, and is listed once, with the nearest of
+// them. The filter's modality is also that of the artefacts that are compared. The models are research software and
+// not a medical device.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/search (the `Search` operationId).
+func (c *ClientWithResponses) SearchWithResponse(ctx context.Context, body SearchJSONRequestBody, reqEditors ...RequestEditorFn) (*SearchResponse, error) {
+	rsp, err := c.Search(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSearchResponse(rsp)
+}
+
 // ListStudiesWithResponse List studies, newest first
 //
 // Returns a wrapper object for the known response body format(s).
@@ -12143,6 +12610,21 @@ func (c *ClientWithResponses) CreateReportWithResponse(ctx context.Context, stud
 		return nil, err
 	}
 	return ParseCreateReportResponse(rsp)
+}
+
+// FindSimilarWithResponse Find studies like one
+//
+// As `/v1/search` with the vector of one of the study's own artefacts. The models are research software and not a medical device. 409 if the study has no vector yet.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/studies/{study_id}/similar (the `FindSimilar` operationId).
+func (c *ClientWithResponses) FindSimilarWithResponse(ctx context.Context, studyId StudyID, params *FindSimilarParams, reqEditors ...RequestEditorFn) (*FindSimilarResponse, error) {
+	rsp, err := c.FindSimilar(ctx, studyId, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseFindSimilarResponse(rsp)
 }
 
 // ImportStudiesWithBodyWithResponse Store many studies at once
@@ -14612,6 +15094,52 @@ func ParseGetReportVersionResponse(rsp *http.Response) (*GetReportVersionRespons
 	return response, nil
 }
 
+// ParseSearchResponse parses an HTTP response from a SearchWithResponse call
+func ParseSearchResponse(rsp *http.Response) (*SearchResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &SearchResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest SearchResults
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers SearchResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
 // ParseListStudiesResponse parses an HTTP response from a ListStudiesWithResponse call
 func ParseListStudiesResponse(rsp *http.Response) (*ListStudiesResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -15045,6 +15573,52 @@ func ParseCreateReportResponse(rsp *http.Response) (*CreateReportResponse, error
 		response.Headers201 = &headers
 	case true:
 		var headers CreateReportResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseFindSimilarResponse parses an HTTP response from a FindSimilarWithResponse call
+func ParseFindSimilarResponse(rsp *http.Response) (*FindSimilarResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &FindSimilarResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest SearchResults
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers FindSimilarResponseDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {

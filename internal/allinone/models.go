@@ -49,7 +49,8 @@ var models = []model{
 			config.Device = s.Device
 			return fusion.New(config)
 		}, func(s *fusion.Service, info wire.ModelInfo) http.Handler {
-			return wire.Beside(wire.NewFusionServer(s, info), wire.NewWriterServer(s.Writer(), info.Of(s.Writer())))
+			return wire.Beside(wire.NewFusionServer(s, info), wire.NewWriterServer(s.Writer(), info.Of(s.Writer())),
+				wire.NewAlignServer(s.Aligner(), info.Of(s.Aligner())))
 		})
 	}},
 }

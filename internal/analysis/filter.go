@@ -50,7 +50,7 @@ func (f *StudyFilter) Validate(field string) error {
 		}
 	}
 	if f.From != "" && f.To != "" && f.From > f.To {
-		return &Error{Code: InvalidArgument, Field: field + ".study_date", Message: "the first day is after the last", Limit: f.From, Value: f.To}
+		return &Error{Code: InvalidArgument, Field: field + "study_date", Message: "the first day is after the last", Limit: f.From, Value: f.To}
 	}
 	if f.Modality != "" && !f.Modality.Valid() {
 		return Invalid(field+"modality", "want text, image or audio, found %q", f.Modality)

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -36,6 +38,8 @@ type Store struct {
 	pool  *pgxpool.Pool
 	blobs Blobs
 	queue *river.Client[pgx.Tx] // takes the items of jobs; works on none
+	index atomic.Pointer[bool]  // whether there is an index of vectors; nil until somebody asked
+	large sync.Map              // tenants with many vectors, and when that was found
 }
 
 var _ analysis.Store = (*Store)(nil)
