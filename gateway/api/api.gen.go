@@ -8778,6 +8778,14 @@ func (response FindSimilar200JSONResponse) VisitFindSimilarResponse(w http.Respo
 	return err
 }
 
+type FindSimilar304Response = NotModifiedResponse
+
+func (response FindSimilar304Response) VisitFindSimilarResponse(w http.ResponseWriter) error {
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(304)
+	return nil
+}
+
 type FindSimilardefaultApplicationProblemPlusJSONResponse struct {
 	Body       Problem
 	Headers    ProblemResponseHeaders

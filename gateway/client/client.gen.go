@@ -11404,6 +11404,11 @@ func (r CreateReportResponse) ContentType() string {
 	return ""
 }
 
+// FindSimilarResponse304Headers the declared response headers of an HTTP 304 response for FindSimilar
+type FindSimilarResponse304Headers struct {
+	ETag string
+}
+
 // FindSimilarResponseDefaultHeaders the declared response headers of an HTTP default response for FindSimilar
 type FindSimilarResponseDefaultHeaders struct {
 	RetryAfter *int
@@ -11416,6 +11421,8 @@ type FindSimilarResponse struct {
 	JSON200 *SearchResults
 	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
 	ApplicationproblemJSONDefault *Problem
+	// Headers304 the parsed response headers for an HTTP 304 response
+	Headers304 *FindSimilarResponse304Headers
 	// HeadersDefault the parsed response headers for an HTTP default response
 	HeadersDefault *FindSimilarResponseDefaultHeaders
 }
@@ -15607,6 +15614,9 @@ func ParseFindSimilarResponse(rsp *http.Response) (*FindSimilarResponse, error) 
 		}
 		response.JSON200 = &dest
 
+	case rsp.StatusCode == 304:
+		break // No content-type
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
 		var dest Problem
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -15617,6 +15627,16 @@ func ParseFindSimilarResponse(rsp *http.Response) (*FindSimilarResponse, error) 
 	}
 
 	switch {
+	case rsp.StatusCode == 304:
+		var headers FindSimilarResponse304Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers304 = &headers
 	case true:
 		var headers FindSimilarResponseDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
