@@ -81,6 +81,7 @@ func (s *Space) Run(ctx context.Context, log *slog.Logger) {
 
 // Index makes the vectors of a few artefacts and returns of how many.
 func (s *Space) Index(ctx context.Context) (n int, err error) {
+	ctx = analysis.WithBulk(ctx) // nobody waits for it
 	spaces, err := s.spaces(ctx)
 	if err != nil {
 		return 0, fmt.Errorf("make vectors: %w", err)

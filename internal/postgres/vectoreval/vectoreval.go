@@ -20,8 +20,8 @@ import (
 // Neighbours is how many of the nearest are asked for.
 const Neighbours = 10
 
-// clusters is the number of things that the vectors are of: as embeddings do, they lie in heaps, each of some hundred, whose
-// spread in each direction is noise of the distance between heaps.
+// The vectors lie in heaps, as embeddings do: perCluster is how many in each, noise their spread in each direction around the
+// heap's own, which is of length 1.
 const (
 	perCluster = 100
 	noise      = 0.08
@@ -64,6 +64,7 @@ func Measure(ctx context.Context, url string, n, queries int, out io.Writer) (*R
 	ctx = analysis.WithTenant(ctx, analysis.DefaultTenant)
 	result := &Result{Vectors: n, Queries: queries}
 	var took, exactTook []time.Duration
+	var found, wanted, exactly int
 	for i, values := range asked {
 		begin := time.Now()
 		hits, exact, err := store.SearchVectors(ctx, &analysis.VectorQuery{Values: values, Spaces: analysis.Spaces{analysis.Image: space}, Limit: Neighbours})
@@ -72,12 +73,13 @@ func Measure(ctx context.Context, url string, n, queries int, out io.Writer) (*R
 		}
 		took = append(took, time.Since(begin))
 		if exact {
-			result.Exact += 1 / float64(queries)
+			exactly++
 		}
-		true10 := nearest(vectors, values)
+		truly := nearest(vectors, values)
+		wanted += len(truly)
 		for _, hit := range hits {
-			if slices.Contains(true10, hit.StudyID) {
-				result.Recall += 1 / float64(queries*len(true10))
+			if slices.Contains(truly, hit.StudyID) {
+				found++
 			}
 		}
 		if i < exactQueries {
@@ -88,6 +90,7 @@ func Measure(ctx context.Context, url string, n, queries int, out io.Writer) (*R
 			exactTook = append(exactTook, time.Since(begin))
 		}
 	}
+	result.Recall, result.Exact = float64(found)/float64(wanted), float64(exactly)/float64(queries)
 	result.P50, result.P99, result.ExactP99 = quantile(took, 0.5), quantile(took, 0.99), quantile(exactTook, 0.99)
 	return result, nil
 }
