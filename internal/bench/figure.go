@@ -49,8 +49,9 @@ type Figure struct {
 	// Best is the ratio of the fastest iterations, where Value is that of the medians.
 	Best  *float64 `json:"best,omitempty"`
 	About string   `json:"about,omitempty"`
-	// Others is the share of the machine that other processes used meanwhile.
+	// Others is the share of the machine that other processes used meanwhile; Busy says that it is too much for the figure to count.
 	Others float64 `json:"others"`
+	Busy   bool    `json:"busy"`
 	// Rows are all contenders of the class, ours first.
 	Rows []Row `json:"rows,omitempty"`
 }

@@ -24,7 +24,7 @@ type Run struct {
 	Processors int       `json:"processors"` // logical ones
 	// Peak is what a product of fp32 matrices reached, in floating-point operations a second.
 	Peak float64 `json:"peak_flops"`
-	// Others is the share of the machine that other processes used meanwhile; Busy says that it was not the run's own.
+	// Others is the share of the machine that other processes used meanwhile; Busy says that it is too much for figures to count.
 	Others  float64 `json:"others"`
 	Busy    bool    `json:"busy"`
 	Seconds float64 `json:"seconds"`
@@ -93,7 +93,7 @@ func Measure(ctx context.Context, env Env, groups []Group) (*Report, error) {
 		run.Others = after.others(before)
 		run.Busy = run.Others >= busyFrom
 		for _, f := range b.figures {
-			f.Group = g.Name
+			f.Group, f.Busy = g.Name, f.Others >= busyFrom
 			r.Figures = append(r.Figures, f)
 		}
 		b.figures = nil

@@ -71,7 +71,7 @@ func Markdown(w io.Writer, r *Report) {
 		fmt.Fprintf(w, "\n## %s\n\n%s\n\n%v\n\n| figure | metric | value | of the best | others | |\n| --- | --- | ---: | ---: | ---: | --- |\n", g.Name, g.About, r.Runs[i])
 		for _, f := range r.Figures {
 			if f.Group == g.Name {
-				fmt.Fprintf(w, "| %s | %s | %s | %s | %.0f %% | %s |\n", f.Name, f.Metric, number(f.Value), bestOf(f), 100*f.Others, strings.TrimLeft(f.About+"; "+f.Absent, "; "))
+				fmt.Fprintf(w, "| %s | %s | %s | %s | %.0f %% | %s |\n", f.Name, f.Metric, number(f.Value), bestOf(f), 100*f.Others, remark(f))
 			}
 		}
 		wrote := false
@@ -88,6 +88,17 @@ func Markdown(w io.Writer, r *Report) {
 			}
 		}
 	}
+}
+
+// remark says what a figure is of, and why it does not count or is absent.
+func remark(f Figure) string {
+	parts := []string{f.About}
+	if f.Absent != "" {
+		parts = append(parts, f.Absent)
+	} else if f.Busy {
+		parts = append(parts, "busy, does not count")
+	}
+	return strings.Join(parts, "; ")
 }
 
 func bestOf(f Figure) string {
