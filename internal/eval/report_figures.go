@@ -96,12 +96,16 @@ func (w *writtenReports) textFigures(suffix string, cases map[string][]reportCas
 		written = append(written, textmetric.Pair{Written: pairs[""][(i+1)%len(patients)].Written, Reference: pairs[""][i].Reference})
 	}
 	pairs["-shuffled"] = written
-	everyone := all(len(patients))
-	var out []Figure
-	measure := func(metric string, score func(pairs []textmetric.Pair) float64) {
-		of := func(name string) func(draw []int) float64 {
-			return func(draw []int) float64 { return score(pickAll(pairs[name], draw)) }
+	overlaps, subsequences := map[string][]textmetric.Overlap{}, map[string][]float64{}
+	for name, list := range pairs {
+		for _, p := range list {
+			overlaps[name] = append(overlaps[name], p.Overlap(4))
+			subsequences[name] = append(subsequences[name], textmetric.ROUGEL(p))
 		}
+	}
+	var out []Figure
+	measure := func(metric string, of func(name string) func(draw []int) float64) {
+		everyone := all(len(patients))
 		floor := math.Max(of("-majority")(everyone), of("-nearest")(everyone))
 		out = append(out, byPatient("report", metric+suffix, patients, floor, of("")))
 		out = append(out, Figure{Name: "report", Metric: metric + "-shuffled" + suffix, Value: of("-shuffled")(everyone), N: len(patients)})
@@ -112,14 +116,18 @@ func (w *writtenReports) textFigures(suffix string, cases map[string][]reportCas
 		}
 	}
 	for order := 1; order <= 4; order++ {
-		measure(fmt.Sprintf("bleu-%d", order), func(p []textmetric.Pair) float64 { return textmetric.BLEU(p, order) })
+		measure(fmt.Sprintf("bleu-%d", order), func(name string) func(draw []int) float64 {
+			return func(draw []int) float64 { return textmetric.BLEU(pickAll(overlaps[name], draw), order) }
+		})
 	}
-	measure("rouge-l", func(p []textmetric.Pair) float64 {
-		var m mean
-		for _, pair := range p {
-			m.add(textmetric.ROUGEL(pair))
+	measure("rouge-l", func(name string) func(draw []int) float64 {
+		return func(draw []int) float64 {
+			var m mean
+			for _, i := range draw {
+				m.add(subsequences[name][i])
+			}
+			return m.value()
 		}
-		return m.value()
 	})
 	return out
 }

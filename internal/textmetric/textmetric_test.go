@@ -23,13 +23,13 @@ func TestGolden(t *testing.T) {
 	if err := json.Unmarshal(b, &golden); err != nil {
 		t.Fatal(err)
 	}
-	var pairs []Pair
+	var pairs []Overlap
 	for _, p := range golden.Pairs {
 		pair := Pair{Tokens(p.Written), Tokens(p.Reference)}
 		if got := ROUGEL(pair); math.Abs(got-p.Rouge) > 1e-9 {
 			t.Errorf("%q: ROUGE-L %v, want %v", p.Written, got, p.Rouge)
 		}
-		pairs = append(pairs, pair)
+		pairs = append(pairs, pair.Overlap(4))
 	}
 	for i, want := range golden.BLEU {
 		if got := BLEU(pairs, i+1); math.Abs(got-want) > 1e-9 {
@@ -43,7 +43,7 @@ func TestGolden(t *testing.T) {
 
 func TestNothing(t *testing.T) {
 	for name, p := range map[string]Pair{"no text": {nil, []string{"a"}}, "no reference": {[]string{"a"}, nil}, "neither": {}} {
-		if b, r := BLEU([]Pair{p}, 4), ROUGEL(p); b != 0 || r != 0 {
+		if b, r := BLEU([]Overlap{p.Overlap(4)}, 4), ROUGEL(p); b != 0 || r != 0 {
 			t.Errorf("%s: BLEU %v, ROUGE-L %v", name, b, r)
 		}
 	}

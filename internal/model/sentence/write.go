@@ -9,7 +9,7 @@ import (
 	"consilium/internal/tensor"
 )
 
-// Step is the state of a sentence that is being written, one row a hypothesis.
+// step is the state of a sentence that is being written, one row a hypothesis.
 type step struct {
 	read layer.Memory   // the same for every row
 	own  []layer.Memory // of each application of the block
