@@ -112,7 +112,7 @@ func TestWrite(t *testing.T) {
 
 func TestText(t *testing.T) {
 	m := &Model{config: tiny}
-	for want, ids := range map[string][]int64{"There is no-effusion, edema.": {3, 4, 1, 5, 2, 6, 7, 0, 1}, "": {0}, "No.": {1, 6, 0}} {
+	for want, ids := range map[string][]int64{"There is no-effusion, edema.": {3, 4, 1, 5, 2, 6, 7, 0, 1}, "": {0}, "No.": {1, 6, 0}, "Effusion.": {5, 2, 0}} {
 		if got := m.text(ids); got != want {
 			t.Errorf("%v became %q, want %q", ids, got, want)
 		}

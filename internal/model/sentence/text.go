@@ -2,7 +2,8 @@ package sentence
 
 import "strings"
 
-// text joins words to a sentence that begins with a capital letter and ends with a full stop.
+// text joins words to a sentence that begins with a capital letter and ends with a full stop. Marks at its beginning are left
+// out: people write lists with them.
 func (m *Model) text(ids []int64) string {
 	var b strings.Builder
 	tight := true // whether the next word follows without a blank
@@ -17,7 +18,7 @@ func (m *Model) text(ids []int64) string {
 		tight = w == "-"
 		b.WriteString(w)
 	}
-	s := strings.TrimRight(b.String(), ". ,-")
+	s := strings.Trim(b.String(), ". ,-")
 	if s == "" {
 		return ""
 	}
