@@ -12,7 +12,7 @@ RACE := ./internal/pipeline/... ./internal/wire/... ./internal/cache/... ./inter
 
 # A program: prints the tested packages whose tests reach (1) or do not reach (0) the tensor engine.
 tested = go list -test -f '{{.ImportPath}}{{range .Deps}} {{.}}{{end}}' ./... | \
-	awk '$$1 ~ /[.]test$$/ { reaches = / consilium\/internal\/tensor( |$$)/; sub(/[.]test$$/, "", $$1); if (reaches == $(1)) print $$1 }'
+	awk '$$1 ~ /[.]test$$/ { reaches = / consilium\/internal\/tensor(\/[a-z]+)?( |$$)/; sub(/[.]test$$/, "", $$1); if (reaches == $(1)) print $$1 }'
 
 comma := ,
 say    = @printf '\n\033[1m== %s\033[0m\n' $(1)
