@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -27,6 +28,9 @@ type NamedWriter struct {
 	Name   string
 	Writer analysis.SentenceWriter
 }
+
+// numbers stand in brackets behind a sentence; no person writes them.
+var numbers = regexp.MustCompile(` \([^)]* \d[^)]*\)`)
 
 // reportCase is a film with what is known of it.
 type reportCase struct {
@@ -218,7 +222,7 @@ func (w *writtenReports) add(out io.Writer, result *analysis.Result, r *recorder
 		for _, s := range section.Sentences {
 			fixed[s.Text] = true
 			if section.Name == "findings" {
-				one.plain = append(one.plain, s.Text)
+				one.plain = append(one.plain, numbers.ReplaceAllString(s.Text, ""))
 			}
 		}
 	}
@@ -230,7 +234,7 @@ func (w *writtenReports) add(out io.Writer, result *analysis.Result, r *recorder
 		for _, s := range section.Sentences {
 			all = append(all, s.Text)
 			if section.Name == "findings" {
-				one.findings = append(one.findings, s.Text)
+				one.findings = append(one.findings, numbers.ReplaceAllString(s.Text, ""))
 			}
 			if fixed[s.Text] {
 				continue

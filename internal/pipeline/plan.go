@@ -82,7 +82,7 @@ func plan(result *analysis.Result) []planned {
 	facts := narrative.FactsOf(findings, result.Segmentation)
 	var sentences []planned
 	for _, f := range findings {
-		p := planned{section: findingsSection, plain: analysis.Sentence{Text: describe(f), Evidence: []analysis.Finding{f}}, masks: result.Segmentation}
+		p := planned{section: findingsSection, plain: analysis.Sentence{Text: describe(f), Evidence: []analysis.Finding{f}}, masks: result.Segmentation, numbers: certainty(f)}
 		if o := observation(f); o != "" {
 			p.state(facts, o)
 		}

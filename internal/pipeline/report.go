@@ -43,13 +43,20 @@ func Write(result *analysis.Result, present map[analysis.Modality]bool) analysis
 	}
 }
 
-// describe states one finding.
+// describe states one finding in fixed words.
 func describe(f analysis.Finding) string {
-	probability, threshold := apart(f.Probability, f.Threshold)
+	found := "not found"
 	if f.Present {
-		return fmt.Sprintf("%s: present in the %s (probability %s, threshold %s).", sentenceCase(f.Label), noun(f.Modality), probability, threshold)
+		found = "present"
 	}
-	return fmt.Sprintf("%s: not found in the %s (probability %s, threshold %s).", sentenceCase(f.Label), noun(f.Modality), probability, threshold)
+	return fmt.Sprintf("%s: %s in the %s (%s).", sentenceCase(f.Label), found, noun(f.Modality), certainty(f))
+}
+
+// certainty is what stands behind every sentence about a finding, whoever chose its words: they sound the same just above
+// the threshold and far above it.
+func certainty(f analysis.Finding) string {
+	probability, threshold := apart(f.Probability, f.Threshold)
+	return fmt.Sprintf("probability %s, threshold %s", probability, threshold)
 }
 
 // apart writes two numbers with two decimals, or as many as it takes to see which is greater: 0.497 and 0.500.

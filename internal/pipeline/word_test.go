@@ -76,7 +76,7 @@ func TestWordsAreTakenIfTheyMayStand(t *testing.T) {
 	result, n := reported(t, w, func(section string, s analysis.Sentence) { heard = append(heard, section+": "+s.Text) })
 	got := texts(n)
 	for _, want := range []string{
-		"findings: There is consolidation.",
+		"findings: There is consolidation (probability 0.80, threshold 0.50).",
 		"findings: Effusion: not found in the image (probability 0.10, threshold 0.50).",
 		"findings: The heart is not enlarged (cardiothoracic ratio 0.50).",
 		"impression: There is consolidation.",
