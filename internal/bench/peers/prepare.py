@@ -129,8 +129,11 @@ def text(minilm, calibration, out):
 def hugot(minilm, folder):
     """Writes the folder that hugot reads. Its Go form knows no operator for the normalisation of layers, which opset 14 lacks too."""
     os.makedirs(folder)
-    for name in ["config.json", "tokenizer.json", "tokenizer_config.json"]:
+    for name in ["config.json", "tokenizer_config.json"]:
         shutil.copy(os.path.join(minilm, name), folder)
+    tokenizer = Tokenizer.from_file(os.path.join(minilm, "tokenizer.json"))
+    tokenizer.enable_truncation(MAX_TOKENS)  # the published file says 128, by which no other contender goes
+    tokenizer.save(os.path.join(folder, "tokenizer.json"))
     names, axes = ["input_ids", "attention_mask", "token_type_ids"], {0: "batch", 1: "tokens"}
     ids = torch.ones(2, 8, dtype=torch.int64)
     with torch.no_grad():
