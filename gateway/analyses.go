@@ -7,6 +7,7 @@ import (
 
 	"consilium/gateway/api"
 	"consilium/internal/analysis"
+	"consilium/internal/jobs"
 	"consilium/internal/pipeline"
 )
 
@@ -27,6 +28,13 @@ func (s *server) AskStudy(ctx context.Context, request api.AskStudyRequestObject
 	artefacts, err := s.load(ctx, request.StudyId, body.ArtefactIds, work)
 	if err != nil {
 		return nil, err
+	}
+	if isDeferred(ctx) {
+		deferred, err := s.later(ctx, jobs.Questions, request.StudyId, body.ArtefactIds, work, jobs.Options{Questions: []string{work.Question}, ReviewBelow: body.ReviewBelow})
+		if err != nil {
+			return nil, err
+		}
+		return api.AskStudy202JSONResponse{DeferredJSONResponse: deferred}, nil
 	}
 	answer, err := s.answer(ctx, work, reviewBelow)
 	if err != nil {
@@ -216,6 +224,14 @@ func (s *server) CreateReport(ctx context.Context, request api.CreateReportReque
 	if err != nil {
 		return nil, err
 	}
+	streamed := ctx.Value(formKey{}) == streamForm
+	if isDeferred(ctx) && !streamed {
+		deferred, err := s.later(ctx, jobs.Report, request.StudyId, ids, work, jobs.Options{Model: or(model, "")})
+		if err != nil {
+			return nil, err
+		}
+		return api.CreateReport202JSONResponse{DeferredJSONResponse: deferred}, nil
+	}
 	present := map[analysis.Modality]bool{}
 	for _, a := range artefacts {
 		present[a.Modality] = true
@@ -231,7 +247,7 @@ func (s *server) CreateReport(ctx context.Context, request api.CreateReportReque
 		}
 		return report, s.Store.CreateReport(ctx, report)
 	}
-	if streamed, _ := ctx.Value(streamKey{}).(bool); streamed {
+	if streamed {
 		return &reportStream{s, ctx, write}, nil
 	}
 	report, err := write(ctx)

@@ -13,6 +13,15 @@ import (
 func (s *server) CreateJob(ctx context.Context, request api.CreateJobRequestObject) (api.CreateJobResponseObject, error) {
 	wanted := jobRequestOf(request.Body)
 	wanted.Key = or(request.Params.IdempotencyKey, "")
+	job, err := s.createJob(ctx, wanted)
+	if err != nil {
+		return nil, err
+	}
+	return api.CreateJob202JSONResponse{Body: *job, Headers: api.CreateJob202ResponseHeaders{Location: "/v1/jobs/" + job.Id}}, nil
+}
+
+// createJob stores a job, unless its key has one.
+func (s *server) createJob(ctx context.Context, wanted *jobs.Request) (*api.Job, error) {
 	if err := wanted.Check(); err != nil {
 		return nil, err
 	}
@@ -25,11 +34,7 @@ func (s *server) CreateJob(ctx context.Context, request api.CreateJobRequestObje
 	if err != nil {
 		return nil, err
 	}
-	made, err := s.jobOf(ctx, job)
-	if err != nil {
-		return nil, err
-	}
-	return api.CreateJob202JSONResponse{Body: *made, Headers: api.CreateJob202ResponseHeaders{Location: "/v1/jobs/" + job.ID}}, nil
+	return s.jobOf(ctx, job)
 }
 
 // ListJobs implements GET /v1/jobs.

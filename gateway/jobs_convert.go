@@ -18,7 +18,7 @@ func jobRequestOf(body *api.CreateJobJSONRequestBody) *jobs.Request {
 	o := &request.Options
 	o.Questions, o.Candidates, o.ReviewBelow, o.Strict = or(options.Questions, nil), or(options.Candidates, 0), options.ReviewBelow, or(options.Strict, false)
 	o.Model, o.Finding, o.Positive = or(options.Model, ""), or(options.Finding, ""), or(options.Positive, nil)
-	o.Label, o.Expected = or(options.Label, ""), or(options.Expected, nil)
+	o.Artefacts, o.Label, o.Expected = or(options.ArtefactIds, nil), or(options.Label, ""), or(options.Expected, nil)
 	for _, m := range or(options.Modalities, nil) {
 		o.Modalities = append(o.Modalities, analysis.Modality(m))
 	}
@@ -75,6 +75,7 @@ func jobOptionsOf(job *jobs.Job) api.JobOptions {
 	out := api.JobOptions{
 		Questions: unless(o.Questions, len(o.Questions) == 0), Candidates: unless(o.Candidates, o.Candidates == 0), ReviewBelow: o.ReviewBelow,
 		Strict: unless(o.Strict, !o.Strict), Model: optional(o.Model), Finding: optional(o.Finding), Positive: unless(o.Positive, len(o.Positive) == 0), Label: optional(o.Label),
+		ArtefactIds: unless(o.Artefacts, len(o.Artefacts) == 0),
 	}
 	if len(o.Modalities) > 0 {
 		modalities := each(o.Modalities, func(m *analysis.Modality) api.Modality { return api.Modality(*m) })

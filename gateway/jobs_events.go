@@ -66,7 +66,7 @@ type events struct {
 // stream, the client comes again with the id of the last event.
 func (e *events) VisitStreamJobEventsResponse(w http.ResponseWriter) error {
 	defer func() { <-e.server.jobStreams }()
-	w.Header().Set("Content-Type", "text/event-stream")
+	w.Header().Set("Content-Type", streamForm.mediaType)
 	w.Header().Set("X-Accel-Buffering", "no") // of nginx, which else keeps events back
 	stream := http.NewResponseController(w)
 	ctx := e.ctx

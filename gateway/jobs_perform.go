@@ -31,7 +31,7 @@ func (s *server) perform(ctx context.Context, work *jobs.Work) (*jobs.Outcome, e
 		return s.performReport(ctx, work)
 	}
 	request := &analysis.Request{Task: analysis.Question, Question: work.Question, Strict: o.Strict, Whole: o.Whole, Candidates: o.Candidates}
-	artefacts, err := s.load(ctx, work.StudyID, nil, request)
+	artefacts, err := s.load(ctx, work.StudyID, unless(o.Artefacts, len(o.Artefacts) == 0), request)
 	if err != nil {
 		return nil, err
 	}
@@ -61,7 +61,7 @@ func compare(result *jobs.Result, work *jobs.Work) {
 func (s *server) performReport(ctx context.Context, work *jobs.Work) (*jobs.Outcome, error) {
 	o := &work.Options
 	request := &analysis.Request{Task: analysis.Report, Strict: o.Strict, Whole: o.Whole}
-	artefacts, err := s.load(ctx, work.StudyID, nil, request)
+	artefacts, err := s.load(ctx, work.StudyID, unless(o.Artefacts, len(o.Artefacts) == 0), request)
 	if err != nil {
 		return nil, err
 	}

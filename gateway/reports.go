@@ -34,13 +34,16 @@ var (
 	pdfForm   = reportForm{"application/pdf", ".pdf"}
 	fhirForm  = reportForm{fhir.MediaType, ".fhir"}
 	dicomForm = reportForm{dicomFile, ".dicom"}
+	// streamForm is a report that is sent while it is written.
+	streamForm = reportForm{"text/event-stream", ""}
 )
 
 // reportForms lists the forms, the one for whoever takes any of them first.
 var reportForms = []reportForm{jsonForm, pageForm, pdfForm, fhirForm, dicomForm}
 
-// reports serves the routes of one report.
+// reports serves the routes of reports.
 func (s *server) reports(r chi.Router, op *api.ServerInterfaceWrapper) {
+	r.Post("/v1/studies/{study_id}/reports", s.negotiated(s.deferrable(op.CreateReport), []reportForm{jsonForm, streamForm}))
 	r.Get("/v1/reports/{report_id}", s.negotiated(op.GetReport, reportForms))
 	r.Get("/v1/reports/{report_id}/versions/{version}", s.negotiated(op.GetReportVersion, reportForms))
 	r.Get("/v1/reports/{report_id}/history", op.GetReportHistory)

@@ -4,31 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"mime"
 	"net/http"
 	"slices"
-	"strings"
 
 	"consilium/gateway/api"
 	"consilium/internal/analysis"
 	"consilium/internal/pipeline"
 )
-
-const eventStream = "text/event-stream"
-
-type streamKey struct{}
-
-// streamable has the operation know whether the request wants events.
-func (s *server) streamable(next http.HandlerFunc) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Vary", "Accept")
-		wanted := slices.ContainsFunc(strings.Split(strings.Join(r.Header.Values("Accept"), ","), ","), func(field string) bool {
-			name, _, err := mime.ParseMediaType(field)
-			return err == nil && name == eventStream
-		})
-		next(w, r.WithContext(context.WithValue(r.Context(), streamKey{}, wanted)))
-	}
-}
 
 // reportStream is a report that is sent sentence by sentence while it is written.
 type reportStream struct {
@@ -48,7 +30,7 @@ func (r *reportStream) VisitCreateReportResponse(w http.ResponseWriter) error {
 		}
 		if !begun {
 			begun = true
-			w.Header().Set("Content-Type", eventStream)
+			w.Header().Set("Content-Type", streamForm.mediaType)
 			w.WriteHeader(http.StatusOK)
 		}
 		// Somebody who is gone is noticed by the end of the request's context.

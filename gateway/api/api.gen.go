@@ -1313,6 +1313,9 @@ type JobList struct {
 
 // JobOptions How the task is done; an option of another task is refused
 type JobOptions struct {
+	// ArtefactIds The artefacts to use, at most one of each modality, and no others
+	ArtefactIds *ArtefactIDs `json:"artefact_ids,omitempty"`
+
 	// Candidates How many answers to return, the best one included
 	Candidates *CandidateCount `json:"candidates,omitempty"`
 
@@ -2355,6 +2358,9 @@ type StudyUID = UID
 //
 // Example: DOID:552
 type TermID = KnowledgeTermID
+
+// Deferred Lists of studies that the request named are not repeated; the items name the studies
+type Deferred = Job
 
 // ListJobsParams defines parameters for ListJobs.
 type ListJobsParams struct {
@@ -5748,6 +5754,16 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 	return r
 }
 
+type DeferredResponseHeaders struct {
+	Location          string
+	PreferenceApplied string
+}
+type DeferredJSONResponse struct {
+	Body Job
+
+	Headers DeferredResponseHeaders
+}
+
 type NotModifiedResponseHeaders struct {
 	ETag string
 }
@@ -8637,6 +8653,22 @@ func (response AskStudy200JSONResponse) VisitAskStudyResponse(w http.ResponseWri
 	return err
 }
 
+type AskStudy202JSONResponse struct{ DeferredJSONResponse }
+
+func (response AskStudy202JSONResponse) VisitAskStudyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Location", fmt.Sprint(response.Headers.Location))
+	w.Header().Set("Preference-Applied", fmt.Sprint(response.Headers.PreferenceApplied))
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type AskStudydefaultApplicationProblemPlusJSONResponse struct {
 	Body       Problem
 	Headers    ProblemResponseHeaders
@@ -8730,6 +8762,22 @@ func (response CreateReport201JSONResponse) VisitCreateReportResponse(w http.Res
 	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
 	w.Header().Set("Location", fmt.Sprint(response.Headers.Location))
 	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateReport202JSONResponse struct{ DeferredJSONResponse }
+
+func (response CreateReport202JSONResponse) VisitCreateReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Location", fmt.Sprint(response.Headers.Location))
+	w.Header().Set("Preference-Applied", fmt.Sprint(response.Headers.PreferenceApplied))
+	w.WriteHeader(202)
 	_, err := buf.WriteTo(w)
 	return err
 }

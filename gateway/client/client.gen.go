@@ -1311,6 +1311,9 @@ type JobList struct {
 
 // JobOptions How the task is done; an option of another task is refused
 type JobOptions struct {
+	// ArtefactIds The artefacts to use, at most one of each modality, and no others
+	ArtefactIds *ArtefactIDs `json:"artefact_ids,omitempty"`
+
 	// Candidates How many answers to return, the best one included
 	Candidates *CandidateCount `json:"candidates,omitempty"`
 
@@ -2354,6 +2357,9 @@ type StudyUID = UID
 // Example: DOID:552
 type TermID = KnowledgeTermID
 
+// Deferred Lists of studies that the request named are not repeated; the items name the studies
+type Deferred = Job
+
 // ListJobsParams defines parameters for ListJobs.
 type ListJobsParams struct {
 	// Cursor The `next_cursor` of the page before, of the same list with the same other parameters
@@ -3394,6 +3400,9 @@ type ClientInterface interface {
 	// `degraded`, in the stored answer too; `degraded: refuse` in the request makes it a 503 (429 if the encoder
 	// is overloaded). A question whose own text cannot be encoded is always refused so.
 	//
+	// With `Prefer: respond-async` (RFC 7240) the answer is a job of one item, which does the same; its result names the
+	// answer. What is refused at once without the preference is refused at once with it.
+	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /v1/studies/{study_id}/questions (the `AskStudy` operationId).
@@ -3408,6 +3417,9 @@ type ClientInterface interface {
 	// chooses none. If an encoder is down, the answer is given from what is left and lists what is missing under
 	// `degraded`, in the stored answer too; `degraded: refuse` in the request makes it a 503 (429 if the encoder
 	// is overloaded). A question whose own text cannot be encoded is always refused so.
+	//
+	// With `Prefer: respond-async` (RFC 7240) the answer is a job of one item, which does the same; its result names the
+	// answer. What is refused at once without the preference is refused at once with it.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -3425,6 +3437,9 @@ type ClientInterface interface {
 	// report only. What fails before the first sentence is a problem as without the stream; after it, the last event is
 	// `problem`, and nothing is stored.
 	//
+	// With `Prefer: respond-async` (RFC 7240) the answer is a job of one item, which does the same; its result names the
+	// report. A request that takes events best gets events.
+	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /v1/studies/{study_id}/reports (the `CreateReport` operationId).
@@ -3440,6 +3455,9 @@ type ClientInterface interface {
 	// sentence, in the order of the report, then `report` with the stored report. A model that a user brought sends the
 	// report only. What fails before the first sentence is a problem as without the stream; after it, the last event is
 	// `problem`, and nothing is stored.
+	//
+	// With `Prefer: respond-async` (RFC 7240) the answer is a job of one item, which does the same; its result names the
+	// report. A request that takes events best gets events.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -4552,6 +4570,9 @@ func (c *Client) ListAnswers(ctx context.Context, studyId StudyID, params *ListA
 // `degraded`, in the stored answer too; `degraded: refuse` in the request makes it a 503 (429 if the encoder
 // is overloaded). A question whose own text cannot be encoded is always refused so.
 //
+// With `Prefer: respond-async` (RFC 7240) the answer is a job of one item, which does the same; its result names the
+// answer. What is refused at once without the preference is refused at once with it.
+//
 // Takes any type of body and a specified content type.
 //
 // Corresponds with POST /v1/studies/{study_id}/questions (the `AskStudy` operationId).
@@ -4576,6 +4597,9 @@ func (c *Client) AskStudyWithBody(ctx context.Context, studyId StudyID, contentT
 // chooses none. If an encoder is down, the answer is given from what is left and lists what is missing under
 // `degraded`, in the stored answer too; `degraded: refuse` in the request makes it a 503 (429 if the encoder
 // is overloaded). A question whose own text cannot be encoded is always refused so.
+//
+// With `Prefer: respond-async` (RFC 7240) the answer is a job of one item, which does the same; its result names the
+// answer. What is refused at once without the preference is refused at once with it.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -4603,6 +4627,9 @@ func (c *Client) AskStudy(ctx context.Context, studyId StudyID, body AskStudyJSO
 // report only. What fails before the first sentence is a problem as without the stream; after it, the last event is
 // `problem`, and nothing is stored.
 //
+// With `Prefer: respond-async` (RFC 7240) the answer is a job of one item, which does the same; its result names the
+// report. A request that takes events best gets events.
+//
 // Takes any type of body and a specified content type.
 //
 // Corresponds with POST /v1/studies/{study_id}/reports (the `CreateReport` operationId).
@@ -4628,6 +4655,9 @@ func (c *Client) CreateReportWithBody(ctx context.Context, studyId StudyID, cont
 // sentence, in the order of the report, then `report` with the stored report. A model that a user brought sends the
 // report only. What fails before the first sentence is a problem as without the stream; after it, the last event is
 // `problem`, and nothing is stored.
+//
+// With `Prefer: respond-async` (RFC 7240) the answer is a job of one item, which does the same; its result names the
+// report. A request that takes events best gets events.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -8110,6 +8140,9 @@ type ClientWithResponsesInterface interface {
 	// `degraded`, in the stored answer too; `degraded: refuse` in the request makes it a 503 (429 if the encoder
 	// is overloaded). A question whose own text cannot be encoded is always refused so.
 	//
+	// With `Prefer: respond-async` (RFC 7240) the answer is a job of one item, which does the same; its result names the
+	// answer. What is refused at once without the preference is refused at once with it.
+	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /v1/studies/{study_id}/questions (the `AskStudy` operationId).
@@ -8124,6 +8157,9 @@ type ClientWithResponsesInterface interface {
 	// chooses none. If an encoder is down, the answer is given from what is left and lists what is missing under
 	// `degraded`, in the stored answer too; `degraded: refuse` in the request makes it a 503 (429 if the encoder
 	// is overloaded). A question whose own text cannot be encoded is always refused so.
+	//
+	// With `Prefer: respond-async` (RFC 7240) the answer is a job of one item, which does the same; its result names the
+	// answer. What is refused at once without the preference is refused at once with it.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -8141,6 +8177,9 @@ type ClientWithResponsesInterface interface {
 	// report only. What fails before the first sentence is a problem as without the stream; after it, the last event is
 	// `problem`, and nothing is stored.
 	//
+	// With `Prefer: respond-async` (RFC 7240) the answer is a job of one item, which does the same; its result names the
+	// report. A request that takes events best gets events.
+	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /v1/studies/{study_id}/reports (the `CreateReport` operationId).
@@ -8156,6 +8195,9 @@ type ClientWithResponsesInterface interface {
 	// sentence, in the order of the report, then `report` with the stored report. A model that a user brought sends the
 	// report only. What fails before the first sentence is a problem as without the stream; after it, the last event is
 	// `problem`, and nothing is stored.
+	//
+	// With `Prefer: respond-async` (RFC 7240) the answer is a job of one item, which does the same; its result names the
+	// report. A request that takes events best gets events.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -11286,6 +11328,12 @@ func (r ListAnswersResponse) ContentType() string {
 	return ""
 }
 
+// AskStudyResponse202Headers the declared response headers of an HTTP 202 response for AskStudy
+type AskStudyResponse202Headers struct {
+	Location          string
+	PreferenceApplied string
+}
+
 // AskStudyResponseDefaultHeaders the declared response headers of an HTTP default response for AskStudy
 type AskStudyResponseDefaultHeaders struct {
 	RetryAfter *int
@@ -11296,8 +11344,12 @@ type AskStudyResponse struct {
 	HTTPResponse *http.Response
 	// JSON200 the response for an HTTP 200 `application/json` response
 	JSON200 *Answer
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *Deferred
 	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
 	ApplicationproblemJSONDefault *Problem
+	// Headers202 the parsed response headers for an HTTP 202 response
+	Headers202 *AskStudyResponse202Headers
 	// HeadersDefault the parsed response headers for an HTTP default response
 	HeadersDefault *AskStudyResponseDefaultHeaders
 }
@@ -11305,6 +11357,11 @@ type AskStudyResponse struct {
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
 func (r AskStudyResponse) GetJSON200() *Answer {
 	return r.JSON200
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r AskStudyResponse) GetJSON202() *Deferred {
+	return r.JSON202
 }
 
 // GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
@@ -11347,6 +11404,12 @@ type CreateReportResponse201Headers struct {
 	Location string
 }
 
+// CreateReportResponse202Headers the declared response headers of an HTTP 202 response for CreateReport
+type CreateReportResponse202Headers struct {
+	Location          string
+	PreferenceApplied string
+}
+
 // CreateReportResponseDefaultHeaders the declared response headers of an HTTP default response for CreateReport
 type CreateReportResponseDefaultHeaders struct {
 	RetryAfter *int
@@ -11357,10 +11420,14 @@ type CreateReportResponse struct {
 	HTTPResponse *http.Response
 	// JSON201 the response for an HTTP 201 `application/json` response
 	JSON201 *Report
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *Deferred
 	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
 	ApplicationproblemJSONDefault *Problem
 	// Headers201 the parsed response headers for an HTTP 201 response
 	Headers201 *CreateReportResponse201Headers
+	// Headers202 the parsed response headers for an HTTP 202 response
+	Headers202 *CreateReportResponse202Headers
 	// HeadersDefault the parsed response headers for an HTTP default response
 	HeadersDefault *CreateReportResponseDefaultHeaders
 }
@@ -11368,6 +11435,11 @@ type CreateReportResponse struct {
 // GetJSON201 returns the response for an HTTP 201 `application/json` response
 func (r CreateReportResponse) GetJSON201() *Report {
 	return r.JSON201
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r CreateReportResponse) GetJSON202() *Deferred {
+	return r.JSON202
 }
 
 // GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
@@ -12543,6 +12615,9 @@ func (c *ClientWithResponses) ListAnswersWithResponse(ctx context.Context, study
 // `degraded`, in the stored answer too; `degraded: refuse` in the request makes it a 503 (429 if the encoder
 // is overloaded). A question whose own text cannot be encoded is always refused so.
 //
+// With `Prefer: respond-async` (RFC 7240) the answer is a job of one item, which does the same; its result names the
+// answer. What is refused at once without the preference is refused at once with it.
+//
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /v1/studies/{study_id}/questions (the `AskStudy` operationId).
@@ -12563,6 +12638,9 @@ func (c *ClientWithResponses) AskStudyWithBodyWithResponse(ctx context.Context, 
 // chooses none. If an encoder is down, the answer is given from what is left and lists what is missing under
 // `degraded`, in the stored answer too; `degraded: refuse` in the request makes it a 503 (429 if the encoder
 // is overloaded). A question whose own text cannot be encoded is always refused so.
+//
+// With `Prefer: respond-async` (RFC 7240) the answer is a job of one item, which does the same; its result names the
+// answer. What is refused at once without the preference is refused at once with it.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -12586,6 +12664,9 @@ func (c *ClientWithResponses) AskStudyWithResponse(ctx context.Context, studyId 
 // report only. What fails before the first sentence is a problem as without the stream; after it, the last event is
 // `problem`, and nothing is stored.
 //
+// With `Prefer: respond-async` (RFC 7240) the answer is a job of one item, which does the same; its result names the
+// report. A request that takes events best gets events.
+//
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /v1/studies/{study_id}/reports (the `CreateReport` operationId).
@@ -12607,6 +12688,9 @@ func (c *ClientWithResponses) CreateReportWithBodyWithResponse(ctx context.Conte
 // sentence, in the order of the report, then `report` with the stored report. A model that a user brought sends the
 // report only. What fails before the first sentence is a problem as without the stream; after it, the last event is
 // `problem`, and nothing is stored.
+//
+// With `Prefer: respond-async` (RFC 7240) the answer is a job of one item, which does the same; its result names the
+// report. A request that takes events best gets events.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -15505,6 +15589,13 @@ func ParseAskStudyResponse(rsp *http.Response) (*AskStudyResponse, error) {
 		}
 		response.JSON200 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest Deferred
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
 		var dest Problem
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -15515,6 +15606,23 @@ func ParseAskStudyResponse(rsp *http.Response) (*AskStudyResponse, error) {
 	}
 
 	switch {
+	case rsp.StatusCode == 202:
+		var headers AskStudyResponse202Headers
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Location = value
+		}
+		if values := rsp.Header.Values("Preference-Applied"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Preference-Applied", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.PreferenceApplied = value
+		}
+		response.Headers202 = &headers
 	case true:
 		var headers AskStudyResponseDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
@@ -15551,6 +15659,13 @@ func ParseCreateReportResponse(rsp *http.Response) (*CreateReportResponse, error
 		}
 		response.JSON201 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest Deferred
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
 		var dest Problem
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -15578,6 +15693,23 @@ func ParseCreateReportResponse(rsp *http.Response) (*CreateReportResponse, error
 			headers.Location = value
 		}
 		response.Headers201 = &headers
+	case rsp.StatusCode == 202:
+		var headers CreateReportResponse202Headers
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Location = value
+		}
+		if values := rsp.Header.Values("Preference-Applied"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Preference-Applied", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.PreferenceApplied = value
+		}
+		response.Headers202 = &headers
 	case true:
 		var headers CreateReportResponseDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {

@@ -109,6 +109,7 @@ type clientWork struct {
 	Modalities, Sections, Items        []string
 	Same, Listed, Again                bool
 	Answer, Disclaimer, State, Problem string
+	Later                              string // the task of a report that was not waited for
 	Candidates, Deleted                int
 	Progress                           []int
 }
@@ -118,7 +119,7 @@ func (w *clientWork) check(t *testing.T, title, label string) {
 	if w.Title != title || w.Labels["client"] != label || !slices.Equal(w.Modalities, []string{"text", "image"}) || !w.Same || !w.Listed {
 		t.Errorf("stored %+v", w)
 	}
-	if w.Answer == "" || w.Candidates < 2 || !strings.Contains(w.Disclaimer, "not a medical device") || !slices.Contains(w.Sections, "findings") || !w.Again {
+	if w.Answer == "" || w.Candidates < 2 || !strings.Contains(w.Disclaimer, "not a medical device") || !slices.Contains(w.Sections, "findings") || !w.Again || w.Later != "report" {
 		t.Errorf("analysed %+v", w)
 	}
 	if w.State != "completed" || !slices.Equal(w.Items, []string{"succeeded", "succeeded"}) || !slices.IsSorted(w.Progress) || len(w.Progress) == 0 || w.Progress[len(w.Progress)-1] != 2 {

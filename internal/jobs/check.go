@@ -25,6 +25,7 @@ func (r *Request) Check() error {
 		{"strict", o.Strict, []Task{Questions, Report, Evaluate}},
 		{"degraded", o.Whole, []Task{Questions, Report, Evaluate}},
 		{"model", o.Model != "", []Task{Report, Evaluate}},
+		{"artefact_ids", len(o.Artefacts) > 0, []Task{Questions, Report}},
 		{"modalities", len(o.Modalities) > 0, []Task{Embed}},
 		{"finding", o.Finding != "", []Task{Evaluate}},
 		{"positive", len(o.Positive) > 0, []Task{Evaluate}},
@@ -37,6 +38,11 @@ func (r *Request) Check() error {
 			e.Limit, e.Value = tasks(g.tasks), string(r.Task)
 			return e
 		}
+	}
+	if len(o.Artefacts) > 0 && len(r.Filter.IDs) != 1 {
+		e := analysis.Invalid("options.artefact_ids", "artefacts are of one study, which the filter has to name")
+		e.Limit, e.Value = "1 id in filter.ids", fmt.Sprintf("%d ids", len(r.Filter.IDs))
+		return e
 	}
 	for i, question := range o.Questions {
 		field := fmt.Sprintf("options.questions.%d", i)

@@ -37,6 +37,8 @@ type Options struct {
 	Whole       bool                `json:"whole,omitempty"` // an encoder that is down fails the item
 	Model       string              `json:"model,omitempty"` // one that a user brought
 	Modalities  []analysis.Modality `json:"modalities,omitempty"`
+	// Artefacts are taken in place of the newest of each modality, where the filter names one study.
+	Artefacts []string `json:"artefact_ids,omitempty"`
 	// Finding is judged in place of a question; Positive are the labels that count as its presence.
 	Finding  string   `json:"finding,omitempty"`
 	Positive []string `json:"positive,omitempty"`

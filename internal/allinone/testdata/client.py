@@ -30,6 +30,7 @@ def main():
     answer = vqa.sync(client=client, body=VqaBody(question="What does the image show?", image=picture(), candidates=3))
     report = create_report.sync(study.id, client=client, body=ReportRequest(strict=False))
     again = get_report.sync(report.id, client=client)
+    later = create_report.sync(study.id, client=client.with_headers({"Prefer": "respond-async"}), body=ReportRequest(strict=False))
 
     running = create_job.sync(client=client, body=JobRequest(task=JobTask("questions"), filter_=StudyFilter(ids=[study.id]), options=JobOptions(questions=["What does the image show?", "Is there pneumonia?"])))
     progress = []
@@ -47,7 +48,7 @@ def main():
         "title": study.title, "labels": study.labels.to_dict(), "modalities": [a.modality.value for a in study.artefacts],
         "same": stored.content == film, "listed": first.id == study.id, "answer": answer.text, "candidates": len(answer.candidates),
         "disclaimer": report.disclaimer, "sections": [s.name.value for s in report.sections], "again": again.to_dict() == report.to_dict(),
-        "progress": progress, "state": now.state.value, "items": [i.state.value for i in items],
+        "later": later.task.value, "progress": progress, "state": now.state.value, "items": [i.state.value for i in items],
         "problem": missing.field if isinstance(missing, Problem) else "", "deleted": gone.status_code,
     }, sys.stdout)
 

@@ -30,10 +30,11 @@ const stored = must(
 const listed = must(await client.GET("/v1/studies", { params: { query: { limit: 1 } } }));
 const answer = must(await client.POST("/v1/vqa", { body: { question: "What does the image show?", image: picture(), candidates: 3 }, bodySerializer: form }));
 const report = must(await client.POST("/v1/studies/{study_id}/reports", { params: { path }, body: { strict: false } }));
-if (typeof report === "string") {
-  throw new Error("events were not asked for");
+if (typeof report === "string" || "task" in report) {
+  throw new Error("neither events nor a job were asked for");
 }
 const again = must(await client.GET("/v1/reports/{report_id}", { params: { path: { report_id: report.id } } }));
+const later = must(await client.POST("/v1/studies/{study_id}/reports", { params: { path }, body: { strict: false }, headers: { Prefer: "respond-async" } }));
 
 let now = must(
   await client.POST("/v1/jobs", {
@@ -62,6 +63,7 @@ console.log(
     disclaimer: report.disclaimer,
     sections: report.sections.map((s) => s.name),
     again: JSON.stringify(again) === JSON.stringify(report),
+    later: typeof later !== "string" && "task" in later ? later.task : "",
     progress,
     state: now.state,
     items: items.map((i) => i.state),
