@@ -11,6 +11,8 @@ import (
 	"unsafe"
 
 	"github.com/sugarme/gotch/libtch"
+
+	"consilium/internal/profile"
 )
 
 // T is a handle to a tensor. The zero T is no tensor; an operator with an optional operand takes it for "none".
@@ -106,10 +108,21 @@ func (a *Arena) own(op string, h libtch.Ctensor) T {
 
 // op runs one operator that returns one tensor.
 func (a *Arena) op(name string, call func(out *libtch.Ctensor)) T {
+	return a.layer(name, T{}, nil, call)
+}
+
+// layer is op of an operator whose cost a profile shows under the weight's name. inner is the number of products in one
+// value of the result.
+func (a *Arena) layer(name string, weight T, inner func() int64, call func(out *libtch.Ctensor)) T {
+	start := profile.Begin()
 	var h libtch.Ctensor
 	call(&h)
 	a.check(name)
-	return a.own(name, h)
+	t := a.own(name, h)
+	if !start.IsZero() {
+		a.profiled(start, name, weight, inner, t)
+	}
+	return t
 }
 
 // check fails if the last call into libtch left an error.
@@ -146,6 +159,7 @@ func (a *Arena) ManualSeed(seed uint64) { C.consilium_manual_seed(C.ulonglong(se
 // Gelu returns x * Phi(x), the exact form with erf. It must not be differentiated: its backward pass is wrong in
 // libtorch 2.1.2 on the CPU for a gradient that is not contiguous. GeluTanh is the one to train with.
 func (a *Arena) Gelu(x T) T {
+	defer profile.End(profile.Begin(), "gelu", nil, 0)
 	var h unsafe.Pointer
 	if msg := C.consilium_gelu(&h, unsafe.Pointer(x.h)); msg != nil {
 		text := C.GoString(msg)

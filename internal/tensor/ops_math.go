@@ -24,7 +24,8 @@ func (a *Arena) Div(x, y T) T {
 
 // Matmul returns the matrix product, batched over leading dimensions.
 func (a *Arena) Matmul(x, y T) T {
-	return a.product("matmul", []T{x, y}, func(o *libtch.Ctensor, in []T) { libtch.AtgMatmul(o, in[0].h, in[1].h) })
+	inner := func() int64 { return a.Size(x, -1) }
+	return a.product("matmul", T{}, inner, []T{x, y}, func(o *libtch.Ctensor, in []T) { libtch.AtgMatmul(o, in[0].h, in[1].h) })
 }
 
 // Maximum returns the larger of x and y element by element.

@@ -13,9 +13,9 @@ func (a *Arena) Autocast(fn func()) {
 }
 
 // product runs a product of float32 operands in the arena's precision; an operand that is no tensor stays none.
-func (a *Arena) product(name string, operands []T, call func(o *libtch.Ctensor, operands []T)) T {
+func (a *Arena) product(name string, weight T, inner func() int64, operands []T, call func(o *libtch.Ctensor, operands []T)) T {
 	if !a.autocast || a.KindOf(operands[0]) != Float {
-		return a.op(name, func(o *libtch.Ctensor) { call(o, operands) })
+		return a.layer(name, weight, inner, func(o *libtch.Ctensor) { call(o, operands) })
 	}
 	low := make([]T, len(operands))
 	for i, x := range operands {
@@ -23,5 +23,5 @@ func (a *Arena) product(name string, operands []T, call func(o *libtch.Ctensor, 
 			low[i] = a.ToKind(x, BFloat16)
 		}
 	}
-	return a.ToKind(a.op(name, func(o *libtch.Ctensor) { call(o, low) }), Float)
+	return a.ToKind(a.layer(name, weight, inner, func(o *libtch.Ctensor) { call(o, low) }), Float)
 }

@@ -46,6 +46,9 @@ func (p *Params) Sub(name string) *Params {
 	return &Params{prefix: p.prefix + name + ".", store: p.store}
 }
 
+// Path returns the full name of what is called name here.
+func (p *Params) Path(name string) string { return p.prefix + name }
+
 // Init draws the value at position i of a new parameter.
 type Init func(rng *rand.Rand) float32
 
@@ -85,7 +88,7 @@ func (p *Params) Get(a *Arena, name string, init Init, shape ...int64) T {
 			values[i] = init(p.store.rng)
 		}
 	}
-	t := a.Keep(a.FromFloat32(values, shape...))
+	t := a.Name(a.Keep(a.FromFloat32(values, shape...)), full)
 	p.store.byName[full], p.store.shapes[full] = t, shape
 	p.store.order = append(p.store.order, full)
 	return t
@@ -129,7 +132,7 @@ func (p *Params) Tensor(name string) T { return p.store.byName[name] }
 // Free frees every parameter.
 func (p *Params) Free(a *Arena) {
 	for name, t := range p.store.byName {
-		a.Free(t)
+		a.Free(a.Name(t, ""))
 		delete(p.store.byName, name)
 	}
 }

@@ -10,6 +10,8 @@ import (
 	"unsafe"
 
 	"github.com/sugarme/gotch/libtch"
+
+	"consilium/internal/profile"
 )
 
 // Script is a TorchScript module on the CPU, in evaluation mode. Loading one can run code that the archive holds, and
@@ -43,6 +45,7 @@ func (s *Script) Operators(a *Arena) (kinds []string, arguments int) {
 
 // Forward calls the module's forward with inputs and returns the one tensor that it returns.
 func (s *Script) Forward(a *Arena, inputs ...T) T {
+	defer profile.End(profile.Begin(), "script", nil, 0)
 	// C must not see Go memory that holds pointers, so the handles are copied to its own heap.
 	handles := (*[1 << 16]unsafe.Pointer)(C.malloc(C.size_t(max(1, len(inputs))) * C.size_t(unsafe.Sizeof(uintptr(0)))))
 	defer C.free(unsafe.Pointer(handles))

@@ -202,7 +202,7 @@ func newConv(a *tensor.Arena, p *tensor.Params, name, norm string, c conv) conv 
 	gamma, beta := a.Float32s(n.Get(a, "weight", nil, c.out)), a.Float32s(n.Get(a, "bias", nil, c.out))
 	mean, variance := a.Float32s(n.Get(a, "running_mean", nil, c.out)), a.Float32s(n.Get(a, "running_var", nil, c.out))
 	bias := fold(w, gamma, beta, mean, variance)
-	c.weight = a.Keep(a.ChannelsLast(a.FromFloat32(w, c.shape()...)))
+	c.weight = a.Name(a.Keep(a.ChannelsLast(a.FromFloat32(w, c.shape()...))), p.Path(name))
 	c.bias = a.Keep(a.FromFloat32(bias, c.out))
 	return c
 }
@@ -232,7 +232,7 @@ func (c conv) forward(a *tensor.Arena, x tensor.T) tensor.T {
 	return a.Conv2d(x, c.weight, c.bias, c.stride, before, c.groups)
 }
 
-func (c conv) free(a *tensor.Arena) { a.Free(c.weight, c.bias) }
+func (c conv) free(a *tensor.Arena) { a.Free(a.Name(c.weight, ""), c.bias) }
 
 // samePadding returns the rows to add before and after a side of that size.
 func samePadding(size, kernel, stride int64) (before, after int64) {

@@ -56,13 +56,18 @@ func NewFast(a *tensor.Arena, m *Model, threads int, level kernels.Level, plan P
 		norm:      newFastNorm(a, m.norm),
 	}
 	for i, b := range m.layers {
-		bits8 := func(name string) bool { return plan[fmt.Sprintf("%d.%s", i, name)] }
+		linear := func(name string, layers ...linear) *kernels.Linear {
+			name = fmt.Sprintf("%d.%s", i, name)
+			l := newFastLinear(a, plan[name], layers...)
+			l.Name = name
+			return l
+		}
 		f.layers = append(f.layers, fastBlock{
-			qkv:           newFastLinear(a, bits8("qkv"), b.query, b.key, b.value),
-			out:           newFastLinear(a, bits8("out"), b.out),
+			qkv:           linear("qkv", b.query, b.key, b.value),
+			out:           linear("out", b.out),
 			attentionNorm: newFastNorm(a, b.attentionNorm),
-			up:            newFastLinear(a, bits8("up"), b.up),
-			down:          newFastLinear(a, bits8("down"), b.down),
+			up:            linear("up", b.up),
+			down:          linear("down", b.down),
 			norm:          newFastNorm(a, b.norm),
 		})
 	}

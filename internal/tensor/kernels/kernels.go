@@ -87,6 +87,15 @@ func (t Text) sequences() int { return len(t.Start) - 1 }
 
 func (t Text) rows() int { return int(t.Start[len(t.Start)-1]) }
 
+// attended counts the multiplications with an addition of attention.
+func (t Text) attended() (n float64) {
+	for i := range t.sequences() {
+		length := float64(t.Start[i+1] - t.Start[i])
+		n += 2 * length * length * float64(t.Dim)
+	}
+	return n
+}
+
 // c is valid as long as t.Start stays where pin holds it.
 func (t Text) c(pin func(any)) *C.consilium_text {
 	if t.sequences() < 1 || t.Dim%t.Heads != 0 || t.Dim/t.Heads%32 != 0 {

@@ -6,6 +6,8 @@ import "C"
 import (
 	"fmt"
 	"unsafe"
+
+	"consilium/internal/profile"
 )
 
 // After says what follows x W + b.
@@ -21,6 +23,8 @@ const (
 // Linear is the weight of a linear layer, packed as float32 or as bytes.
 type Linear struct {
 	In, Out int
+	// Name is what a profile shows.
+	Name    string
 	panels  []float32
 	panels8 []int8
 	bias    []float32
@@ -92,6 +96,7 @@ func (t *Team) Multiply(l *Linear, x []float32, rows int, f After, residual, y [
 	if l.panels == nil {
 		panic("kernels: a layer of bytes needs bytes")
 	}
+	defer profile.End(profile.Begin(), "product", l.Name, float64(n)*float64(l.In))
 	C.consilium_multiply32(t.c, &l.c, floats(x, rows*l.In, "x"), C.int(rows), C.int(f), added(f, residual, n), floats(y, n, "y"))
 }
 
@@ -101,6 +106,7 @@ func (t *Team) MultiplyBytes(l *Linear, x *Bytes, rows int, f After, residual, y
 	if l.panels8 == nil {
 		panic("kernels: this layer is not of bytes")
 	}
+	defer profile.End(profile.Begin(), "product of bytes", l.Name, float64(n)*float64(l.In))
 	C.consilium_multiply8(t.c, &l.c8, x.reserve(rows, l.In), C.int(rows), C.int(f), added(f, residual, n), floats(y, n, "y"))
 }
 

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"runtime"
 	"unsafe"
+
+	"consilium/internal/profile"
 )
 
 // Embed writes words[id] + positions[place in the sequence] + segment for each token to y (rows, dim).
@@ -17,6 +19,7 @@ func (t *Team) Embed(text Text, ids []int32, words, positions, segment, y []floa
 	if len(ids) < n {
 		panic(fmt.Sprintf("kernels: %d ids of %d tokens", len(ids), n))
 	}
+	defer profile.End(profile.Begin(), "embed", nil, 0)
 	C.consilium_embed(t.c, text.c(pinner.Pin), ints(ids), floats(words, text.Dim, "words"), floats(positions, text.Dim, "positions"),
 		floats(segment, text.Dim, "segment"), floats(y, n*text.Dim, "y"))
 }
@@ -27,6 +30,7 @@ func (t *Team) Attend(text Text, qkv, y []float32) {
 	var pinner runtime.Pinner
 	defer pinner.Unpin()
 	n := text.rows() * text.Dim
+	defer profile.End(profile.Begin(), "attend", nil, text.attended())
 	C.consilium_attend(t.c, text.c(pinner.Pin), floats(qkv, 3*n, "qkv"), floats(y, n, "y"))
 }
 
@@ -34,12 +38,14 @@ func (t *Team) Attend(text Text, qkv, y []float32) {
 func (t *Team) Pool(text Text, x, y []float32) {
 	var pinner runtime.Pinner
 	defer pinner.Unpin()
+	defer profile.End(profile.Begin(), "pool", nil, 0)
 	C.consilium_pool(t.c, text.c(pinner.Pin), floats(x, text.rows()*text.Dim, "x"), floats(y, text.sequences()*text.Dim, "y"))
 }
 
 // Norm normalises each row of x (rows, len(weight)), in place.
 func (t *Team) Norm(x []float32, rows int, weight, bias []float32, epsilon float64) {
 	dim := len(weight)
+	defer profile.End(profile.Begin(), "norm", nil, 0)
 	C.consilium_norm(t.c, floats(x, rows*dim, "x"), C.int(rows), C.int(dim), floats(weight, dim, "weight"), floats(bias, dim, "bias"),
 		C.float(epsilon))
 }
@@ -80,5 +86,6 @@ func (b *Bytes) reserve(rows, dim int) *C.consilium_rows8 {
 
 // Quantise writes x (rows, dim) to y: each row from its least to its largest value over 0 to 255.
 func (t *Team) Quantise(x []float32, rows, dim int, y *Bytes) {
+	defer profile.End(profile.Begin(), "quantise", nil, 0)
 	C.consilium_quantise(t.c, floats(x, rows*dim, "x"), C.int(rows), C.int(dim), y.reserve(rows, dim))
 }
