@@ -4,9 +4,12 @@ package audioencoder
 type Config struct {
 	// Device is cpu, cuda or cuda:N.
 	Device string
-	// Threads is the size of the OpenMP team, 0 for half of the cores.
+	// Threads is how many threads compute together, 0 for half of the cores.
 	Threads int
 }
+
+// maxThreads is how many threads still find work of their own in a layer of 192 outputs.
+const maxThreads = 4
 
 const (
 	// TokenDim is the size of a token; there are 12.5 tokens a second.

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"runtime"
 	"slices"
 
 	"consilium/internal/analysis"
@@ -17,6 +18,7 @@ import (
 	"consilium/internal/media"
 	"consilium/internal/model/wavenet"
 	"consilium/internal/tensor"
+	"consilium/internal/tensor/kernels"
 	"consilium/services/audio-encoder/weights"
 )
 
@@ -37,6 +39,7 @@ type Service struct {
 	engine  *tensor.Engine
 	params  *tensor.Params
 	model   *wavenet.Model
+	fast    *wavenet.Fast // runs in place of model where the processor has the instructions
 	batcher *batch.Batcher[spectrogram, encoding]
 	decode  chan struct{} // holds one value for each sound that is being decoded
 	digest  string
@@ -84,6 +87,10 @@ func New(cfg Config) (*Service, error) {
 	s.engine = tensor.NewEngine(tensor.Options{Device: device, Threads: cfg.Threads})
 	if err := s.engine.Do(context.Background(), func(a *tensor.Arena) error {
 		s.model = wavenet.New(a, s.params, config)
+		if level := kernels.Best(); device == tensor.CPU && level > kernels.Plain {
+			s.fast = wavenet.NewFast(a, s.model, threads(cfg.Threads), level)
+			s.params.Free(a)
+		}
 		return nil
 	}); err != nil {
 		s.engine.Close()
@@ -92,6 +99,14 @@ func New(cfg Config) (*Service, error) {
 	s.batcher = batch.New(batch.Config{MaxCost: batchFrames, Queue: queue, Workers: 1},
 		func(x spectrogram) int { return x.frames }, s.runBatch)
 	return s, nil
+}
+
+// threads returns how many threads compute together on the kernels of the processor.
+func threads(setting int) int {
+	if setting > 0 {
+		return setting
+	}
+	return min(max(1, runtime.NumCPU()/2), maxThreads)
 }
 
 func digest(file []byte) string {
@@ -110,6 +125,9 @@ func (s *Service) Digest() string { return s.digest }
 func (s *Service) Close() error {
 	s.batcher.Close()
 	_ = s.engine.Do(context.Background(), func(a *tensor.Arena) error { // an engine that is closed has freed before
+		if s.fast != nil {
+			s.fast.Free()
+		}
 		s.params.Free(a)
 		return nil
 	})
@@ -196,6 +214,9 @@ func (s *Service) runBatch(batched []spectrogram) ([]batch.Result[encoding], err
 
 // forward runs the net on spectrograms, the longest first, and returns one encoding for each.
 func (s *Service) forward(ctx context.Context, group []spectrogram) ([]encoding, error) {
+	if s.fast != nil {
+		return s.stream(ctx, group)
+	}
 	longest := group[0].frames
 	values, frames := make([]float32, len(group)*longest*media.MelBands), make([]int, len(group))
 	for i, x := range group {
@@ -212,6 +233,21 @@ func (s *Service) forward(ctx context.Context, group []spectrogram) ([]encoding,
 			// Copies, so that one sound's features do not keep the whole batch in memory.
 			encodings[i].vector = slices.Clone(vectors[i*VectorDim : (i+1)*VectorDim])
 			encodings[i].tokens = slices.Clone(tokens[i*stride : i*stride+out.Counts[i]*TokenDim])
+		}
+		return nil
+	})
+	return encodings, err
+}
+
+// stream runs the net on one spectrogram after the other: frame by frame, a sound beside others gains nothing.
+func (s *Service) stream(ctx context.Context, group []spectrogram) ([]encoding, error) {
+	encodings := make([]encoding, len(group))
+	err := s.engine.Do(ctx, func(*tensor.Arena) error {
+		for i, x := range group {
+			sound := s.fast.Stream()
+			tokens := sound.Write(x.features)
+			last, vector := sound.Close()
+			encodings[i] = encoding{vector: vector, tokens: append(tokens, last...)}
 		}
 		return nil
 	})

@@ -8,4 +8,4 @@
 
 #include "body.h"
 
-extern const Form avx512_form = {multiply32, multiply8, quantise, norm, add, attend, pool};
+extern const Form avx512_form = {multiply32, multiply8, quantise, norm, gate, add, attend, pool};

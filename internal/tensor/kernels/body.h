@@ -227,6 +227,17 @@ void norm(float *x, int first, int last, int dim, const float *weight, const flo
   }
 }
 
+// gate writes tanh(a) / (1 + e^-b) for each row (a, b) of x (rows, 2 dim). Beyond its limits tanh is 1 to the last digit.
+void gate(const float *x, int first, int last, int dim, float *y) {
+  for (int64_t row = first; row < last; row++)
+    for (int i = 0; i < dim; i += lanes) {
+      vec a = smaller(larger(load(x + 2 * row * dim + i), all(-10)), all(10));
+      vec b = larger(load(x + (2 * row + 1) * dim + i), all(-80));
+      vec e = exponential(a + a);
+      store(y + row * dim + i, (e - 1.0f) / ((e + 1.0f) * (exponential(-b) + 1.0f)));
+    }
+}
+
 void add(const float *a, const float *b, const float *c, int dim, float *y) {
   for (int i = 0; i < dim; i += lanes)
     store(y + i, load(a + i) + load(b + i) + load(c + i));

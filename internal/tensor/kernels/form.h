@@ -11,6 +11,7 @@ struct Form {
   // Rows from first up to, not including, last.
   void (*quantise)(const float *x, int first, int last, int dim, const consilium_rows8 &y);
   void (*norm)(float *x, int first, int last, int dim, const float *weight, const float *bias, float epsilon);
+  void (*gate)(const float *x, int first, int last, int dim, float *y);
   void (*add)(const float *a, const float *b, const float *c, int dim, float *y); // y = a + b + c
   // One head of one sequence. q points to its first query; k and v lie dim and 2 dim further, rows 3 dim apart.
   void (*attend)(const float *q, int length, int dim, int head, float *y, float *scratch);

@@ -70,6 +70,9 @@ void consilium_quantise(consilium_team *, const float *x, int rows, int dim, con
 // Layer normalisation of each row, in place.
 void consilium_norm(consilium_team *, float *x, int rows, int dim, const float *weight, const float *bias, float epsilon);
 
+// y (rows, dim) = tanh times logistic function of the halves of each row of x (rows, 2 dim).
+void consilium_gate(consilium_team *, const float *x, int rows, int dim, float *y);
+
 // y (rows, dim) = words[ids] + positions[place in the sequence] + segment.
 void consilium_embed(consilium_team *, const consilium_text *, const int32_t *ids, const float *words, const float *positions,
                      const float *segment, float *y);

@@ -224,3 +224,20 @@ func TestWrongSizesPanic(t *testing.T) {
 		})
 	}
 }
+
+func TestGate(t *testing.T) {
+	teams(t, func(t *testing.T, team *Team) {
+		const rows, dim = 37, 32
+		x := random(rand.New(rand.NewPCG(5, 0)), rows*2*dim)
+		copy(x, []float32{0, 1e-4, -1e-4, 9, -9, 100, -100, 1e30, -1e30}) // through tanh
+		copy(x[dim:], []float32{0, 0, 0, 100, -100, 1e30, -1e30, 50, -50})
+		want := make([]float64, rows*dim)
+		for i := range want {
+			a, b := float64(x[i/dim*2*dim+i%dim]), float64(x[i/dim*2*dim+dim+i%dim])
+			want[i] = math.Tanh(a) / (1 + math.Exp(-b))
+		}
+		y := make([]float32, rows*dim)
+		team.Gate(x, rows, dim, y)
+		near(t, "gate", y, want, 1e-6)
+	})
+}

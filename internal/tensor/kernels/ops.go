@@ -50,6 +50,16 @@ func (t *Team) Norm(x []float32, rows int, weight, bias []float32, epsilon float
 		C.float(epsilon))
 }
 
+// Gate writes tanh(a) times the logistic function of b to y (rows, dim), for each row (a, b) of x (rows, 2 dim), as
+// WaveNet's units do. The dimension is a multiple of 16.
+func (t *Team) Gate(x []float32, rows, dim int, y []float32) {
+	if dim%16 != 0 {
+		panic(fmt.Sprintf("kernels: a gate of %d values, want a multiple of 16", dim))
+	}
+	defer profile.End(profile.Begin(), "gate", nil, 0)
+	C.consilium_gate(t.c, floats(x, 2*rows*dim, "x"), C.int(rows), C.int(dim), floats(y, rows*dim, "y"))
+}
+
 // Bytes is a matrix quantised to 8 bits, with a scale and a zero for each row.
 type Bytes struct {
 	bytes []uint8

@@ -195,6 +195,10 @@ void consilium_norm(consilium_team *team, float *x, int rows, int dim, const flo
   team->rows(rows, [&](int first, int last) { team->form->norm(x, first, last, dim, weight, bias, epsilon); });
 }
 
+void consilium_gate(consilium_team *team, const float *x, int rows, int dim, float *y) {
+  team->rows(rows, [&](int first, int last) { team->form->gate(x, first, last, dim, y); });
+}
+
 void consilium_embed(consilium_team *team, const consilium_text *text, const int32_t *ids, const float *words, const float *positions,
                      const float *segment, float *y) {
   int64_t dim = text->dim;
