@@ -154,6 +154,8 @@ func (s *server) checkBody(w http.ResponseWriter, r *http.Request, operation *op
 	case r.ContentLength > limit:
 		return nil, &analysis.Error{Code: analysis.TooLarge, Field: "body", Message: "the body is too large",
 			Limit: fmt.Sprintf("%d bytes", limit), Value: fmt.Sprintf("%d bytes", r.ContentLength)}
+	case operation.OperationID == restoreExport:
+		room = restoreRoom
 	case operation.OperationID == createModel: // goes to disk as it comes
 		room = min(limit, modelRoom)
 	case operation.OperationID == importStudies && room < 0:
@@ -173,7 +175,7 @@ func (s *server) checkBody(w http.ResponseWriter, r *http.Request, operation *op
 	}
 	release = func() { s.inFlight.Release(room) }
 	r.Body = http.MaxBytesReader(w, r.Body, limit)
-	if mediaType == multipartForm || mediaType == multipartMany || mediaType == octetStream {
+	if mediaType == multipartForm || mediaType == multipartMany || mediaType == octetStream || mediaType == tarFile {
 		return release, nil
 	}
 	if err := s.checkJSONBody(r, operation, content.Schema.Value); err != nil {
@@ -193,6 +195,8 @@ func (s *server) bodyLimit(mediaType, operation string) int64 {
 	switch {
 	case operation == createModel:
 		return modelFormBytes
+	case operation == restoreExport:
+		return importer.MaxExportBytes
 	case operation == importStudies:
 		return importer.MaxBytes
 	case mediaType == multipartForm:

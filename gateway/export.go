@@ -12,13 +12,14 @@ import (
 
 	"consilium/gateway/api"
 	"consilium/internal/analysis"
+	"consilium/internal/importer"
 )
 
 // maxExports is how many exports may run at once: each holds a connection to the database.
 const maxExports = 2
 
-// sumsName is the last file of an export, in the format of sha256sum.
-const sumsName = "SHA256SUMS"
+// tarFile is the media type of an export.
+const tarFile = "application/x-tar"
 
 // ExportAll implements GET /v1/export.
 func (s *server) ExportAll(ctx context.Context, _ api.ExportAllRequestObject) (api.ExportAllResponseObject, error) {
@@ -52,7 +53,7 @@ func (e *export) VisitExportAllResponse(w http.ResponseWriter) error {
 			return fmt.Errorf("export %s: %w", name, err)
 		}
 		if !began { // until here an error is a problem
-			w.Header().Set("Content-Type", "application/x-tar")
+			w.Header().Set("Content-Type", tarFile)
 			w.Header().Set("Content-Disposition", `attachment; filename="consilium.tar"`)
 			w.WriteHeader(http.StatusOK)
 			archive, began = tar.NewWriter(w), true
@@ -70,7 +71,7 @@ func (e *export) VisitExportAllResponse(w http.ResponseWriter) error {
 	err := e.Exporter.Export(ctx, add)
 	if err == nil {
 		content := sums.Bytes()
-		err = add(sumsName, int64(len(content)), bytes.NewReader(bytes.Clone(content)))
+		err = add(importer.SumsName, int64(len(content)), bytes.NewReader(bytes.Clone(content)))
 	}
 	if err == nil {
 		err = archive.Close()

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"consilium/gateway/client"
+	"consilium/internal/importer"
 )
 
 // exported reads an export and compares its digests.
@@ -32,7 +33,7 @@ func exported(t *testing.T, raw []byte) map[string][]byte {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if header.Name == sumsName {
+		if header.Name == importer.SumsName {
 			sums = string(content)
 			continue
 		}

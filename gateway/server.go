@@ -181,6 +181,7 @@ func New(deps Deps) (http.Handler, error) {
 	r.Post("/v1/search", op.Search)
 	r.Get("/v1/studies/{study_id}/similar", op.FindSimilar)
 	r.Get("/v1/export", op.ExportAll)
+	r.Post("/v1/restore", op.RestoreExport)
 	r.Get("/v1/limits", op.GetLimits)
 	r.Get("/healthz", op.GetHealth)
 	r.Get("/readyz", op.GetReadiness)

@@ -116,6 +116,7 @@ func (s *server) GetLimits(context.Context, api.GetLimitsRequestObject) (api.Get
 		ReportVersions: analysis.MaxReportVersions, ReportSentences: maxSentences,
 		ImportBytes: importer.MaxBytes, ImportFiles: importer.MaxFiles, ImportRows: importer.MaxRows, ImportTableBytes: importer.MaxTableBytes,
 		ImportStudyBytes: importer.MaxStudyBytes, ImportStudyFiles: importer.MaxStudyFiles,
+		RestoreBytes: importer.MaxExportBytes,
 	}, nil
 }
 

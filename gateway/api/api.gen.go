@@ -1699,6 +1699,9 @@ type Limits struct {
 	// RequestSeconds Time for one request
 	RequestSeconds float64 `json:"request_seconds"`
 
+	// RestoreBytes An export that is taken back
+	RestoreBytes int64 `json:"restore_bytes"`
+
 	// TextBytes One note
 	TextBytes int64 `json:"text_bytes"`
 
@@ -2101,6 +2104,23 @@ type ReportSigning struct {
 
 // ReportState defines model for ReportState.
 type ReportState string
+
+// RestoreReport defines model for RestoreReport.
+type RestoreReport struct {
+	// Files Files of bytes
+	Files  int             `json:"files"`
+	Tables []RestoredTable `json:"tables"`
+}
+
+// RestoredTable defines model for RestoredTable.
+type RestoredTable struct {
+	// Rows Its rows in the export
+	Rows int `json:"rows"`
+
+	// Stored How many of them were not there before
+	Stored int    `json:"stored"`
+	Table  string `json:"table"`
+}
 
 // ReviewBelow The confidence below which the answer needs review; without it the instance's own threshold holds, 0.7 unless it was set otherwise
 //
@@ -3008,6 +3028,9 @@ type ServerInterface interface {
 	// GetReportVersion Read one version of a report
 	// (GET /v1/reports/{report_id}/versions/{version})
 	GetReportVersion(w http.ResponseWriter, r *http.Request, reportId ReportID, version int)
+	// RestoreExport Take an export back
+	// (POST /v1/restore)
+	RestoreExport(w http.ResponseWriter, r *http.Request)
 	// Search Find studies by a text, an image or a sound
 	// (POST /v1/search)
 	Search(w http.ResponseWriter, r *http.Request)
@@ -3326,6 +3349,12 @@ func (_ Unimplemented) SignReport(w http.ResponseWriter, r *http.Request, report
 // GetReportVersion Read one version of a report
 // (GET /v1/reports/{report_id}/versions/{version})
 func (_ Unimplemented) GetReportVersion(w http.ResponseWriter, r *http.Request, reportId ReportID, version int) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// RestoreExport Take an export back
+// (POST /v1/restore)
+func (_ Unimplemented) RestoreExport(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -4933,6 +4962,20 @@ func (siw *ServerInterfaceWrapper) GetReportVersion(w http.ResponseWriter, r *ht
 	handler.ServeHTTP(w, r)
 }
 
+// RestoreExport operation middleware
+func (siw *ServerInterfaceWrapper) RestoreExport(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.RestoreExport(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // Search operation middleware
 func (siw *ServerInterfaceWrapper) Search(w http.ResponseWriter, r *http.Request) {
 
@@ -5731,6 +5774,9 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 	})
 	r.Group(func(r chi.Router) {
 		r.Get(options.BaseURL+"/v1/export", wrapper.ExportAll)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/v1/restore", wrapper.RestoreExport)
 	})
 	r.Group(func(r chi.Router) {
 		r.Get(options.BaseURL+"/v1/limits", wrapper.GetLimits)
@@ -8280,6 +8326,49 @@ func (response GetReportVersiondefaultApplicationProblemPlusJSONResponse) VisitG
 	return err
 }
 
+type RestoreExportRequestObject struct {
+	Body io.Reader
+}
+
+type RestoreExportResponseObject interface {
+	VisitRestoreExportResponse(w http.ResponseWriter) error
+}
+
+type RestoreExport200JSONResponse RestoreReport
+
+func (response RestoreExport200JSONResponse) VisitRestoreExportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RestoreExportdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response RestoreExportdefaultApplicationProblemPlusJSONResponse) VisitRestoreExportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type SearchRequestObject struct {
 	Body *SearchJSONRequestBody
 }
@@ -9128,6 +9217,9 @@ type StrictServerInterface interface {
 	// GetReportVersion Read one version of a report
 	// (GET /v1/reports/{report_id}/versions/{version})
 	GetReportVersion(ctx context.Context, request GetReportVersionRequestObject) (GetReportVersionResponseObject, error)
+	// RestoreExport Take an export back
+	// (POST /v1/restore)
+	RestoreExport(ctx context.Context, request RestoreExportRequestObject) (RestoreExportResponseObject, error)
 	// Search Find studies by a text, an image or a sound
 	// (POST /v1/search)
 	Search(ctx context.Context, request SearchRequestObject) (SearchResponseObject, error)
@@ -10436,6 +10528,32 @@ func (sh *strictHandler) GetReportVersion(w http.ResponseWriter, r *http.Request
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(GetReportVersionResponseObject); ok {
 		if err := validResponse.VisitGetReportVersionResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// RestoreExport operation middleware
+func (sh *strictHandler) RestoreExport(w http.ResponseWriter, r *http.Request) {
+	var request RestoreExportRequestObject
+
+	request.Body = r.Body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.RestoreExport(ctx, request.(RestoreExportRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RestoreExport")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(RestoreExportResponseObject); ok {
+		if err := validResponse.VisitRestoreExportResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

@@ -1697,6 +1697,9 @@ type Limits struct {
 	// RequestSeconds Time for one request
 	RequestSeconds float64 `json:"request_seconds"`
 
+	// RestoreBytes An export that is taken back
+	RestoreBytes int64 `json:"restore_bytes"`
+
 	// TextBytes One note
 	TextBytes int64 `json:"text_bytes"`
 
@@ -2099,6 +2102,23 @@ type ReportSigning struct {
 
 // ReportState defines model for ReportState.
 type ReportState string
+
+// RestoreReport defines model for RestoreReport.
+type RestoreReport struct {
+	// Files Files of bytes
+	Files  int             `json:"files"`
+	Tables []RestoredTable `json:"tables"`
+}
+
+// RestoredTable defines model for RestoredTable.
+type RestoredTable struct {
+	// Rows Its rows in the export
+	Rows int `json:"rows"`
+
+	// Stored How many of them were not there before
+	Stored int    `json:"stored"`
+	Table  string `json:"table"`
+}
 
 // ReviewBelow The confidence below which the answer needs review; without it the instance's own threshold holds, 0.7 unless it was set otherwise
 //
@@ -3329,6 +3349,17 @@ type ClientInterface interface {
 	// Corresponds with GET /v1/reports/{report_id}/versions/{version} (the `GetReportVersion` operationId).
 	GetReportVersion(ctx context.Context, reportId ReportID, version int, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// RestoreExportWithBody Take an export back
+	//
+	// Takes what `GET /v1/export` gave, here or on another platform, and stores it all or not at all, under the ids that it had.
+	// What is stored already stays as it is, so the same export may be sent again. If something else has the place of a
+	// row, or a digest is not what it should be, nothing is stored. Vectors are made anew, and a job that was not over is paused.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/restore (the `RestoreExport` operationId).
+	RestoreExportWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// SearchWithBody Find studies by a text, an image or a sound
 	//
 	// Returns the studies nearest to what is given, the nearest first, by the cosine of vectors in the space that text, image
@@ -4409,6 +4440,27 @@ func (c *Client) SignReport(ctx context.Context, reportId ReportID, params *Sign
 // Corresponds with GET /v1/reports/{report_id}/versions/{version} (the `GetReportVersion` operationId).
 func (c *Client) GetReportVersion(ctx context.Context, reportId ReportID, version int, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetReportVersionRequest(c.Server, reportId, version)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RestoreExportWithBody Take an export back
+//
+// Takes what `GET /v1/export` gave, here or on another platform, and stores it all or not at all, under the ids that it had.
+// What is stored already stays as it is, so the same export may be sent again. If something else has the place of a
+// row, or a digest is not what it should be, nothing is stored. Vectors are made anew, and a job that was not over is paused.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/restore (the `RestoreExport` operationId).
+func (c *Client) RestoreExportWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRestoreExportRequestWithBody(c.Server, contentType, body)
 	if err != nil {
 		return nil, err
 	}
@@ -6807,6 +6859,35 @@ func NewGetReportVersionRequest(server string, reportId ReportID, version int) (
 	return req, nil
 }
 
+// NewRestoreExportRequestWithBody constructs an http.Request for the RestoreExport method, with any body, and a specified content type
+func NewRestoreExportRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/restore")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewSearchRequest calls the generic Search builder with application/json body
 func NewSearchRequest(server string, body SearchJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
@@ -8058,6 +8139,17 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /v1/reports/{report_id}/versions/{version} (the `GetReportVersion` operationId).
 	GetReportVersionWithResponse(ctx context.Context, reportId ReportID, version int, reqEditors ...RequestEditorFn) (*GetReportVersionResponse, error)
+
+	// RestoreExportWithBodyWithResponse Take an export back
+	//
+	// Takes what `GET /v1/export` gave, here or on another platform, and stores it all or not at all, under the ids that it had.
+	// What is stored already stays as it is, so the same export may be sent again. If something else has the place of a
+	// row, or a digest is not what it should be, nothing is stored. Vectors are made anew, and a job that was not over is paused.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/restore (the `RestoreExport` operationId).
+	RestoreExportWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RestoreExportResponse, error)
 
 	// SearchWithBodyWithResponse Find studies by a text, an image or a sound
 	//
@@ -10915,6 +11007,61 @@ func (r GetReportVersionResponse) ContentType() string {
 	return ""
 }
 
+// RestoreExportResponseDefaultHeaders the declared response headers of an HTTP default response for RestoreExport
+type RestoreExportResponseDefaultHeaders struct {
+	RetryAfter *int
+}
+
+type RestoreExportResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *RestoreReport
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *RestoreExportResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r RestoreExportResponse) GetJSON200() *RestoreReport {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r RestoreExportResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r RestoreExportResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RestoreExportResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RestoreExportResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RestoreExportResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // SearchResponseDefaultHeaders the declared response headers of an HTTP default response for Search
 type SearchResponseDefaultHeaders struct {
 	RetryAfter *int
@@ -12484,6 +12631,23 @@ func (c *ClientWithResponses) GetReportVersionWithResponse(ctx context.Context, 
 		return nil, err
 	}
 	return ParseGetReportVersionResponse(rsp)
+}
+
+// RestoreExportWithBodyWithResponse Take an export back
+//
+// Takes what `GET /v1/export` gave, here or on another platform, and stores it all or not at all, under the ids that it had.
+// What is stored already stays as it is, so the same export may be sent again. If something else has the place of a
+// row, or a digest is not what it should be, nothing is stored. Vectors are made anew, and a job that was not over is paused.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/restore (the `RestoreExport` operationId).
+func (c *ClientWithResponses) RestoreExportWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RestoreExportResponse, error) {
+	rsp, err := c.RestoreExportWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRestoreExportResponse(rsp)
 }
 
 // SearchWithBodyWithResponse Find studies by a text, an image or a sound
@@ -15172,6 +15336,52 @@ func ParseGetReportVersionResponse(rsp *http.Response) (*GetReportVersionRespons
 		response.Headers304 = &headers
 	case true:
 		var headers GetReportVersionResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseRestoreExportResponse parses an HTTP response from a RestoreExportWithResponse call
+func ParseRestoreExportResponse(rsp *http.Response) (*RestoreExportResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RestoreExportResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest RestoreReport
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers RestoreExportResponseDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {

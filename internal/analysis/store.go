@@ -1,9 +1,6 @@
 package analysis
 
-import (
-	"context"
-	"io"
-)
+import "context"
 
 // DefaultTenant owns every row until keys name another tenant.
 const DefaultTenant = "default"
@@ -59,11 +56,4 @@ type Store interface {
 	CreateReport(ctx context.Context, report *DiagnosticReport) error
 	// Report returns one report.
 	Report(ctx context.Context, id string) (*DiagnosticReport, error)
-}
-
-// Exporter gives a tenant everything that is stored of it.
-type Exporter interface {
-	// Export calls file with everything, one file after the other: the rows of every table as tables/NAME-NNNN.ndjson, the
-	// bytes as blobs/SHA256. An error of file ends the export.
-	Export(ctx context.Context, file func(name string, size int64, content io.Reader) error) error
 }
