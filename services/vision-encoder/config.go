@@ -23,7 +23,9 @@ const (
 	queue = 256
 	// decodeMemory bounds what is allocated for decoding at any time: the costliest picture, or many ordinary ones.
 	decodeMemory = media.MaxImageMemory
-	// cudaBatch is how many pictures a CUDA device encodes together. On a CPU one by one is fastest, because a
+	// maxThreads is how many threads compute a picture together on the processor's kernels, if it has as many cores.
+	maxThreads = 8
+	// cudaBatch is how many pictures a CUDA device encodes together. With libtorch on a CPU one by one is fastest, because a
 	// layer of one picture stays in the cache: 20 ms a picture against 48 ms in batches of 8.
 	cudaBatch = 16
 )

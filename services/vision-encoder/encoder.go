@@ -18,6 +18,7 @@ type Encoder struct {
 	service *Service
 	name    string // in messages
 	top     *efficientnet.Top
+	fast    *efficientnet.FastTop // in place of top where the service computes on kernels
 	digest  string
 	probe   []float32 // the vector of probePicture
 	batcher *batch.Batcher[[]float32, encoding]
@@ -111,22 +112,46 @@ func (e *Encoder) encodeBatch(inputs [][]float32) ([]batch.Result[encoding], err
 }
 
 func (e *Encoder) forward(ctx context.Context, inputs [][]float32) ([]encoding, error) {
-	var vectors, tokens []float32
-	err := e.service.do(ctx, func(a *tensor.Arena) error {
-		x := a.FromFloat32(slices.Concat(inputs...), int64(len(inputs)), 3, efficientnet.Side, efficientnet.Side)
-		features, grid := e.top.Forward(a, e.service.model.Trunk(a, x))
-		vectors, tokens = a.Float32s(features), a.Float32s(grid)
-		return nil
-	})
+	vectors, tokens, err := e.run(ctx, inputs)
 	if err != nil {
 		return nil, err
 	}
 	encodings := make([]encoding, len(inputs))
 	const v, t = efficientnet.Dim, efficientnet.Grid * efficientnet.Grid * efficientnet.Dim
 	for i := range encodings {
-		encodings[i] = encoding{vector: vectors[i*v : (i+1)*v], tokens: tokens[i*t : (i+1)*t]}
+		// Copies, so that one picture's features do not keep the whole batch in memory.
+		encodings[i] = encoding{vector: slices.Clone(vectors[i*v : (i+1)*v]), tokens: slices.Clone(tokens[i*t : (i+1)*t])}
 	}
 	return encodings, nil
+}
+
+// run returns the vectors and the tokens of pictures, end to end.
+func (e *Encoder) run(ctx context.Context, inputs [][]float32) (vectors, tokens []float32, err error) {
+	for i, input := range inputs {
+		if len(input) != 3*efficientnet.Side*efficientnet.Side {
+			return nil, nil, fmt.Errorf("encode %d pictures: number %d has %d values, want 3 x %d x %d", len(inputs), i, len(input), efficientnet.Side, efficientnet.Side)
+		}
+	}
+	if e.service.fast != nil {
+		select {
+		case f := <-e.service.fast:
+			defer func() { e.service.fast <- f }()
+			if f == nil {
+				return nil, nil, fmt.Errorf("encode %d pictures: the %s is closed", len(inputs), e.name)
+			}
+			vectors, tokens = f.Forward(e.fast, inputs)
+			return vectors, tokens, nil
+		case <-ctx.Done():
+			return nil, nil, ctx.Err()
+		}
+	}
+	err = e.service.do(ctx, func(a *tensor.Arena) error {
+		x := a.FromFloat32(slices.Concat(inputs...), int64(len(inputs)), 3, efficientnet.Side, efficientnet.Side)
+		features, grid := e.top.Forward(a, e.service.model.Trunk(a, x))
+		vectors, tokens = a.Float32s(features), a.Float32s(grid)
+		return nil
+	})
+	return vectors, tokens, err
 }
 
 // Probe encodes one picture and compares its vector with the stored one. It waits for a tensor thread,

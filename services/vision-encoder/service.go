@@ -20,6 +20,7 @@ import (
 	"consilium/internal/media"
 	"consilium/internal/model/efficientnet"
 	"consilium/internal/tensor"
+	"consilium/internal/tensor/kernels"
 	"consilium/internal/weights"
 )
 
@@ -45,6 +46,7 @@ var (
 type Service struct {
 	engines chan *tensor.Engine // those that are free; each has the same weights
 	model   *efficientnet.Model
+	fast    chan *efficientnet.Fast // runs in place of model where the processor has the instructions; else nil
 	memory  *semaphore.Weighted
 	decoder *batch.Batcher[upload, picture]
 	models  *Repository
@@ -103,6 +105,8 @@ func New(cfg Config) (*Service, error) {
 	if device != tensor.CPU {
 		workers, most = 1, cudaBatch
 	}
+	level := kernels.Best()
+	onKernels := device == tensor.CPU && level > kernels.Plain
 	s.engines = make(chan *tensor.Engine, workers)
 	for range workers {
 		s.engines <- tensor.NewEngine(tensor.Options{Device: device, Threads: 1})
@@ -111,6 +115,9 @@ func New(cfg Config) (*Service, error) {
 		if s.model, err = efficientnet.Load(a, path); err == nil {
 			s.top, s.radiographs.top = s.model.Top(), efficientnet.LoadTop(a, second)
 		}
+		if err == nil && onKernels {
+			s.toKernels(a, min(threads, maxThreads), level)
+		}
 		return err
 	})
 	if err != nil {
@@ -118,6 +125,10 @@ func New(cfg Config) (*Service, error) {
 		return nil, fmt.Errorf("start the vision encoder: %w", err)
 	}
 	for _, e := range []*Encoder{s.Encoder, s.radiographs} {
+		most, workers := most, workers
+		if onKernels {
+			most, workers = efficientnet.FastImages, 1
+		}
 		e.batcher = batch.New(batch.Config{MaxCost: most, Queue: queue, Workers: workers},
 			func([]float32) int { return 1 }, e.encodeBatch)
 	}
@@ -129,6 +140,27 @@ func New(cfg Config) (*Service, error) {
 	s.decoder = batch.New(batch.Config{MaxCost: 1, Queue: queue, Workers: threads},
 		func(upload) int { return 1 }, s.decodeBatch)
 	return s, nil
+}
+
+// toKernels moves the net and its tops to the kernels.
+func (s *Service) toKernels(a *tensor.Arena, threads int, level kernels.Level) {
+	s.fast = make(chan *efficientnet.Fast, 1)
+	s.fast <- efficientnet.NewFast(a, s.model, threads, level)
+	for _, e := range []*Encoder{s.Encoder, s.radiographs} {
+		e.fast = efficientnet.NewFastTop(a, e.top)
+	}
+	s.freeModel(a)
+}
+
+// freeModel frees libtorch's form of the net and of its tops.
+func (s *Service) freeModel(a *tensor.Arena) {
+	if s.model != nil {
+		s.model.Free(a)
+	}
+	if s.radiographs.top != nil {
+		s.radiographs.top.Free(a)
+	}
+	s.model, s.top, s.radiographs.top = nil, nil, nil
 }
 
 // digest identifies weights and what happens to a picture before the net.
@@ -179,12 +211,7 @@ func (s *Service) stop() {
 		engines[i] = <-s.engines
 	}
 	_ = engines[0].Do(context.Background(), func(a *tensor.Arena) error {
-		if s.model != nil {
-			s.model.Free(a)
-		}
-		if s.radiographs.top != nil {
-			s.radiographs.top.Free(a)
-		}
+		s.freeModel(a)
 		for _, g := range append(s.folds, s.masks) {
 			if g != nil { // the service did not come so far
 				g.free(a)
@@ -192,6 +219,13 @@ func (s *Service) stop() {
 		}
 		return nil
 	})
+	if s.fast != nil {
+		f := <-s.fast
+		f.Free()
+		s.Encoder.fast.Free()
+		s.radiographs.fast.Free()
+		s.fast <- nil // for who comes too late
+	}
 	for _, e := range engines {
 		e.Close()
 		s.engines <- e // closed, for who comes too late

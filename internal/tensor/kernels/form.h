@@ -18,6 +18,15 @@ struct Form {
   void (*pool)(const float *x, int length, int dim, float *y);
 };
 
+// The level of a team.
+int level(const consilium_team *);
+
+// parallel calls f(piece, scratch) for each piece on the team's threads; scratch is aligned and holds so many bytes.
+void parallel_pieces(consilium_team *, int pieces, int64_t bytes, void (*)(void *f, int piece, void *scratch), void *f);
+template <typename F> void parallel(consilium_team *team, int pieces, int64_t bytes, F f) {
+  parallel_pieces(team, pieces, bytes, [](void *f, int piece, void *scratch) { (*static_cast<F *>(f))(piece, scratch); }, &f);
+}
+
 extern const Form plain_form, avx512_form, amx_form;
 
 // The columns of a panel.

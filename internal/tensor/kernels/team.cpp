@@ -175,6 +175,14 @@ void consilium_team_free(consilium_team *team) {
   delete team;
 }
 
+int level(const consilium_team *team) {
+  return team->form == &amx_form ? CONSILIUM_AMX : team->form == &avx512_form ? CONSILIUM_AVX512 : CONSILIUM_PLAIN;
+}
+
+void parallel_pieces(consilium_team *team, int pieces, int64_t bytes, void (*run)(void *f, int piece, void *scratch), void *f) {
+  team->parallel(pieces, [=](int i, Scratch &mine) { run(f, i, mine.get(bytes)); });
+}
+
 void consilium_multiply32(consilium_team *team, const consilium_linear32 *w, const float *x, int rows, int f, const float *residual,
                           float *y) {
   team->parallel(panels(w->out, panel32), [&](int i, Scratch &) { team->form->multiply32(*w, x, rows, f, residual, y, i); });
