@@ -7,6 +7,8 @@ import (
 
 	"consilium/gateway/api"
 	"consilium/internal/analysis"
+	"consilium/internal/blob"
+	"consilium/internal/cache"
 	"consilium/internal/jobs"
 	"consilium/internal/pipeline"
 )
@@ -25,33 +27,90 @@ func (s *server) AskStudy(ctx context.Context, request api.AskStudyRequestObject
 	if body.ReviewBelow != nil {
 		reviewBelow = *body.ReviewBelow
 	}
-	artefacts, err := s.load(ctx, request.StudyId, body.ArtefactIds, work)
-	if err != nil {
-		return nil, err
-	}
 	if isDeferred(ctx) {
+		study, err := s.Store.Study(ctx, request.StudyId)
+		if err != nil {
+			return nil, err
+		}
+		if _, err := choose(study, body.ArtefactIds); err != nil {
+			return nil, err
+		}
 		deferred, err := s.later(ctx, jobs.Questions, request.StudyId, body.ArtefactIds, work, jobs.Options{Questions: []string{work.Question}, ReviewBelow: body.ReviewBelow})
 		if err != nil {
 			return nil, err
 		}
 		return api.AskStudy202JSONResponse{DeferredJSONResponse: deferred}, nil
 	}
-	answer, err := s.answer(ctx, work, reviewBelow)
+	ask := func(study *analysis.Study, ofArtefacts int) (*analysis.Answer, error) {
+		artefacts, err := choose(study, body.ArtefactIds)
+		if err != nil {
+			return nil, err
+		}
+		answer, err := s.answerOn(ctx, request.StudyId, artefacts, work, reviewBelow)
+		if err != nil {
+			return nil, err
+		}
+		answer.OfArtefacts = ofArtefacts
+		return answer, s.Store.CreateAnswer(ctx, answer)
+	}
+	// What a study holds is remembered; the store refuses the answer if the study has changed or is gone.
+	name := analysis.Tenant(ctx) + "/" + request.StudyId
+	if artefacts, ok := s.recent.Get(name); ok {
+		answer, err := ask(&analysis.Study{Artefacts: artefacts}, len(artefacts))
+		switch analysis.CodeOf(err) {
+		case "":
+			return api.AskStudy200JSONResponse(answerOf(answer)), nil
+		case analysis.NotFound, analysis.Conflict, analysis.InvalidArgument:
+			s.recent.Drop(name)
+		default:
+			return nil, err
+		}
+	}
+	study, err := s.Store.Study(ctx, request.StudyId)
 	if err != nil {
 		return nil, err
 	}
-	answer.StudyID, answer.Artefacts = request.StudyId, artefacts
-	if err := s.Store.CreateAnswer(ctx, answer); err != nil {
+	if len(study.Artefacts) > 0 {
+		s.recent.Put(name, study.Artefacts)
+	}
+	answer, err := ask(study, 0)
+	if err != nil {
 		return nil, err
 	}
 	return api.AskStudy200JSONResponse(answerOf(answer)), nil
 }
 
-// answer asks a question and judges whether the answer needs review.
-func (s *server) answer(ctx context.Context, work *analysis.Request, reviewBelow float64) (*analysis.Answer, error) {
-	result, err := s.Analyzer.Analyze(ctx, work)
+// answerOn asks a question about these artefacts of a study.
+func (s *server) answerOn(ctx context.Context, studyID string, artefacts []analysis.Artefact, work *analysis.Request, reviewBelow float64) (*analysis.Answer, error) {
+	inputs := map[analysis.Modality]string{}
+	for _, a := range artefacts {
+		inputs[a.Modality] = a.SHA256
+	}
+	answer, err := s.answer(ctx, work, inputs, func() error { return s.read(ctx, studyID, artefacts, work) }, reviewBelow)
 	if err != nil {
 		return nil, err
+	}
+	answer.StudyID, answer.Artefacts = studyID, artefacts
+	return answer, nil
+}
+
+// answer asks a question about inputs, which are named by their SHA-256, and judges whether the answer needs review. What was asked
+// before is answered from memory; else read puts the inputs into work.
+func (s *server) answer(ctx context.Context, work *analysis.Request, inputs map[analysis.Modality]string, read func() error, reviewBelow float64) (*analysis.Answer, error) {
+	asked := &cache.Asked{Question: work.Question, Strict: work.Strict, Candidates: work.Candidates, Inputs: inputs}
+	remembered, lookedUp := true, pipeline.Stage(ctx, "remembered")
+	result, err := s.Answers.Answer(ctx, asked, func() (*analysis.Result, error) {
+		remembered = false
+		if err := read(); err != nil {
+			return nil, err
+		}
+		return s.Analyzer.Analyze(ctx, work)
+	})
+	if err != nil {
+		return nil, err
+	}
+	if remembered {
+		lookedUp()
 	}
 	return &analysis.Answer{
 		Question: work.Question, Strict: work.Strict, Result: result, ReviewBelow: reviewBelow, Status: result.Status(reviewBelow),
@@ -90,12 +149,16 @@ func (s *server) Vqa(ctx context.Context, request api.VqaRequestObject) (api.Vqa
 		return nil, err
 	}
 	work, reviewBelow := &analysis.Request{Task: analysis.Question}, s.ReviewBelow
+	inputs := map[analysis.Modality]string{}
 	for _, p := range parts {
 		if err := readWork(p, work, &reviewBelow); err != nil {
 			return nil, err
 		}
+		if modality := analysis.Modality(p.field); modality.Valid() {
+			inputs[modality] = blob.Digest(p.content)
+		}
 	}
-	answer, err := s.answer(ctx, work, reviewBelow)
+	answer, err := s.answer(ctx, work, inputs, func() error { return nil }, reviewBelow)
 	if err != nil {
 		return nil, err
 	}
@@ -166,17 +229,22 @@ func (s *server) load(ctx context.Context, studyID string, ids *api.ArtefactIDs,
 	if err != nil {
 		return nil, err
 	}
-	for i := range chosen {
-		content, err := s.Store.Content(ctx, &chosen[i])
+	return chosen, s.read(ctx, studyID, chosen, work)
+}
+
+// read puts the bytes of a study's artefacts into work.
+func (s *server) read(ctx context.Context, studyID string, artefacts []analysis.Artefact, work *analysis.Request) error {
+	for i := range artefacts {
+		content, err := s.Store.Content(ctx, &artefacts[i])
 		if analysis.CodeOf(err) == analysis.NotFound { // the row was there a moment ago
-			return nil, &analysis.Error{Code: analysis.NotFound, Field: "study_id", Message: "the study was deleted", Value: studyID}
+			return &analysis.Error{Code: analysis.NotFound, Field: "study_id", Message: "the study was deleted", Value: studyID}
 		}
 		if err != nil {
-			return nil, err
+			return err
 		}
-		put(work, chosen[i].Modality, content)
+		put(work, artefacts[i].Modality, content)
 	}
-	return chosen, nil
+	return nil
 }
 
 // choose returns at most one artefact of each modality, in the order of the modalities.

@@ -15,6 +15,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"consilium/gateway/client"
+	"consilium/internal/analysis"
 	"consilium/internal/cache"
 	"consilium/internal/pipeline"
 	"consilium/internal/postgres"
@@ -56,6 +57,7 @@ func remembering(t *testing.T, client *redis.Client) func(*Deps) {
 		}
 		path.Text, path.Vision, path.Audio = memory.TextEncoder(path.Text, digest("text")), memory.VisionEncoder(path.Vision, digest("image")), memory.AudioEncoder(path.Audio, digest("audio"))
 		path.Radiographs, path.Fusion = memory.VisionEncoder(path.Radiographs, digest("image")), memory.Fuser(path.Fusion, digest("fusion"))
+		d.Answers = memory.Answers(map[analysis.Modality]Digest{analysis.Text: digest("text"), analysis.Image: digest("image"), analysis.Audio: digest("audio")}, digest("fusion"))
 		d.Forget = (&Forgetter{Store: d.Store.(*postgres.Store), Cache: memory}).Forget
 	}
 }

@@ -31,11 +31,15 @@ func (s *server) perform(ctx context.Context, work *jobs.Work) (*jobs.Outcome, e
 		return s.performReport(ctx, work)
 	}
 	request := &analysis.Request{Task: analysis.Question, Question: work.Question, Strict: o.Strict, Whole: o.Whole, Candidates: o.Candidates}
-	artefacts, err := s.load(ctx, work.StudyID, unless(o.Artefacts, len(o.Artefacts) == 0), request)
+	study, err := s.Store.Study(ctx, work.StudyID)
 	if err != nil {
 		return nil, err
 	}
-	answer, err := s.answer(ctx, request, or(o.ReviewBelow, s.ReviewBelow))
+	artefacts, err := choose(study, unless(o.Artefacts, len(o.Artefacts) == 0))
+	if err != nil {
+		return nil, err
+	}
+	answer, err := s.answerOn(ctx, work.StudyID, artefacts, request, or(o.ReviewBelow, s.ReviewBelow))
 	if err != nil {
 		return nil, err
 	}
@@ -46,7 +50,6 @@ func (s *server) perform(ctx context.Context, work *jobs.Work) (*jobs.Outcome, e
 		compare(outcome.Result, work)
 		return outcome, nil
 	}
-	answer.StudyID, answer.Artefacts = work.StudyID, artefacts
 	outcome.Answer = answer
 	return outcome, nil
 }

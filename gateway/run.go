@@ -175,10 +175,12 @@ func Build(ctx context.Context, config Config, log *slog.Logger, observer *serve
 		EncoderTime: config.RequestTimeout / 2,
 	}
 	deps.Analyzer, deps.Embedder = path, path
+	digests := map[analysis.Modality]Digest{analysis.Text: text.Digest, analysis.Image: vision.Digest, analysis.Audio: audio.Digest}
+	deps.Answers = memory.Answers(digests, fusion.Digest)
 	deps.Judge = &pipeline.Judge{Text: path.Text, Models: store, Runner: runner}
 	deps.Space = &Space{
 		Vectors: store, Contents: store, Embedder: path, Aligner: aligner, AlignerDigest: aligner.Digest,
-		Digests: map[analysis.Modality]Digest{analysis.Text: text.Digest, analysis.Image: vision.Digest, analysis.Audio: audio.Digest},
+		Digests: digests,
 	}
 	closers = append(closers, inBackground(ctx, func(ctx context.Context) { deps.Space.Run(ctx, log) }))
 	if config.Workers > 0 {

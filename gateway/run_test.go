@@ -80,7 +80,7 @@ func TestRun(t *testing.T) {
 		t.Errorf("the remembered answer is another one:\n%s\n%s", a, b)
 	}
 	_, metrics := f.do(http.MethodGet, "/metrics", nil, nil)
-	for _, want := range []string{`consilium_cache_lookups_total{kind="fusion",outcome="hit"} 5`, `consilium_cache_lookups_total{kind="text",outcome="hit"} 2`, `kind="image",outcome="miss"} 2`} {
+	for _, want := range []string{`consilium_cache_lookups_total{kind="answer",outcome="hit"} 1`, `consilium_cache_lookups_total{kind="text",outcome="miss"} 2`, `kind="image",outcome="miss"} 2`} {
 		if !bytes.Contains(metrics, []byte(want)) {
 			t.Errorf("the metrics do not say %s", want)
 		}

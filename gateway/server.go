@@ -20,6 +20,7 @@ import (
 	"consilium"
 	"consilium/gateway/api"
 	"consilium/internal/analysis"
+	"consilium/internal/cache"
 	"consilium/internal/jobs"
 	"consilium/internal/knowledge"
 	"consilium/internal/media"
@@ -47,6 +48,8 @@ type Deps struct {
 	// Scratch makes a file that is gone when it is closed.
 	Scratch  func() (*os.File, error)
 	Analyzer analysis.Analyzer
+	// Answers remembers what Analyzer answered; nil remembers nothing.
+	Answers  *cache.Answers
 	Embedder Embedder
 	// Judge holds and runs the models that users bring.
 	Judge *pipeline.Judge
@@ -97,6 +100,7 @@ type server struct {
 	exports      chan struct{}       // and for each export
 	drawing      *semaphore.Weighted // memory of pictures that are decoded to be drawn on
 	docs         *page
+	recent       cache.Recent[[]analysis.Artefact] // what studies hold, by tenant and study
 }
 
 var _ api.StrictServerInterface = (*server)(nil)

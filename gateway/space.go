@@ -7,11 +7,12 @@ import (
 	"time"
 
 	"consilium/internal/analysis"
+	"consilium/internal/cache"
 	"consilium/internal/pipeline"
 )
 
 // Digest returns the digest of the model that would answer now.
-type Digest func(ctx context.Context) (string, error)
+type Digest = cache.Digest
 
 // Space makes the vectors that studies are found by.
 type Space struct {

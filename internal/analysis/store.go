@@ -47,7 +47,8 @@ type Store interface {
 	// Content returns the bytes of one artefact; the caller owns them.
 	Content(ctx context.Context, artefact *Artefact) ([]byte, error)
 
-	// CreateAnswer stores an answer and sets its id and time; NotFound if the study is gone.
+	// CreateAnswer stores an answer and sets its id and time; NotFound if the study is gone. If the study has not the
+	// artefacts any more that the answer was chosen OfArtefacts, it is a Conflict.
 	CreateAnswer(ctx context.Context, answer *Answer) error
 	// Answers returns one page of a study's answers.
 	Answers(ctx context.Context, studyID string, page Page) ([]Answer, error)

@@ -60,7 +60,9 @@ type Answer struct {
 	Strict   bool
 	// Artefacts are the ones that the answer rests on, at most one of each modality.
 	Artefacts []Artefact
-	Result    *Result
+	// OfArtefacts, if not 0, is how many artefacts the study had when these were chosen; see Store.CreateAnswer.
+	OfArtefacts int
+	Result      *Result
 	// ReviewBelow is the confidence below which Status is NeedsReview.
 	ReviewBelow float64
 	Status      Status

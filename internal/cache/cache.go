@@ -41,6 +41,7 @@ type Cache struct {
 	options Options
 	breaker breaker
 	flights singleflight.Group
+	answers Recent[*analysis.Result] // in front of Redis
 	lookups *prometheus.CounterVec
 }
 

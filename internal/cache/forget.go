@@ -21,6 +21,7 @@ func goneKey(input string) string  { return "consilium:gone:" + input }
 // What is being computed from them now is not stored. Without Redis there is nothing to forget; if it cannot be reached,
 // Forget fails and is to be called again.
 func (c *Cache) Forget(ctx context.Context, inputs []string) error {
+	c.answers.Clear()
 	if c.redis == nil {
 		return nil
 	}

@@ -19,7 +19,7 @@ type Input struct {
 // encoders run in parallel.
 func (p *Pipeline) Embed(ctx context.Context, inputs []Input) ([]*analysis.Features, error) {
 	defer p.courtesy.enter(ctx)()
-	defer stage(ctx, "total")()
+	defer Stage(ctx, "total")()
 	var texts []string
 	var images, sounds [][]byte
 	for _, input := range inputs {

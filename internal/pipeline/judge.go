@@ -42,7 +42,7 @@ func (j *Judge) Judge(ctx context.Context, request *analysis.Request, version *a
 			return nil, analysis.Invalid("model", "the model %s reads the %s of a study, and this one has none", card.Name, noun(part.modality))
 		}
 	}
-	defer stage(ctx, "total")()
+	defer Stage(ctx, "total")()
 	digest := version.Digest()
 	result := &analysis.Result{
 		Models:  map[string]string{BroughtRole: digest},
@@ -50,7 +50,7 @@ func (j *Judge) Judge(ctx context.Context, request *analysis.Request, version *a
 	}
 	var text []float32
 	if card.Reads(analysis.Text) {
-		done := stage(ctx, string(analysis.Text))
+		done := Stage(ctx, string(analysis.Text))
 		features, err := j.Text.EncodeText(ctx, []string{request.Text}, request.Strict)
 		done()
 		if features, err = checked(features, err, analysis.Text, 1); err != nil {
@@ -80,7 +80,7 @@ func (j *Judge) Judge(ctx context.Context, request *analysis.Request, version *a
 }
 
 func (j *Judge) run(ctx context.Context, version *analysis.ModelVersion, image []byte, text []float32) (*analysis.Judgement, error) {
-	defer stage(ctx, "model")()
+	defer Stage(ctx, "model")()
 	for range runAttempts {
 		made, err := j.Runner.RunModel(ctx, version.ID, image, text)
 		if analysis.CodeOf(err) != analysis.NotFound {

@@ -41,7 +41,7 @@ func (p *Pipeline) segment(ctx context.Context, request *analysis.Request) <-cha
 	go func() {
 		var s segmented
 		s.err = guarded(func() (err error) {
-			defer stage(ctx, "segmentation")()
+			defer Stage(ctx, "segmentation")()
 			s.result, err = p.segmentOne(ctx, request.Image)
 			return err
 		})()

@@ -42,7 +42,7 @@ func (p *Pipeline) Analyze(ctx context.Context, request *analysis.Request) (*ana
 		return nil, err
 	}
 	defer p.courtesy.enter(ctx)()
-	defer stage(ctx, "total")()
+	defer Stage(ctx, "total")()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel() // of the segmentation, if something else fails
 	segmentation := p.segment(ctx, request)
@@ -51,7 +51,7 @@ func (p *Pipeline) Analyze(ctx context.Context, request *analysis.Request) (*ana
 	if err != nil {
 		return nil, err
 	}
-	done := stage(ctx, "fusion")
+	done := Stage(ctx, "fusion")
 	fused, err := p.fuse(ctx, fuse)
 	done()
 	if err != nil {
@@ -201,21 +201,21 @@ func complete(fuse *analysis.FuseRequest, fused *analysis.Result) *analysis.Resu
 
 func (p *Pipeline) encodeText(ctx context.Context, texts []string, strict bool) ([]*analysis.Features, error) {
 	p.courtesy.wait(ctx)
-	defer stage(ctx, string(analysis.Text))()
+	defer Stage(ctx, string(analysis.Text))()
 	features, err := p.Text.EncodeText(ctx, texts, strict)
 	return checked(features, err, analysis.Text, len(texts))
 }
 
 func (p *Pipeline) encodeImages(ctx context.Context, encoder analysis.VisionEncoder, images [][]byte) ([]*analysis.Features, error) {
 	p.courtesy.wait(ctx)
-	defer stage(ctx, string(analysis.Image))()
+	defer Stage(ctx, string(analysis.Image))()
 	features, err := encoder.EncodeImage(ctx, images)
 	return checked(features, err, analysis.Image, len(images))
 }
 
 func (p *Pipeline) encodeAudio(ctx context.Context, sounds [][]byte, strict bool) ([]*analysis.Features, error) {
 	p.courtesy.wait(ctx)
-	defer stage(ctx, string(analysis.Audio))()
+	defer Stage(ctx, string(analysis.Audio))()
 	features, err := p.Audio.EncodeAudio(ctx, sounds, strict)
 	return checked(features, err, analysis.Audio, len(sounds))
 }

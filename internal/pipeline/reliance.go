@@ -18,7 +18,7 @@ func (p *Pipeline) rely(ctx context.Context, fuse *analysis.FuseRequest, fused *
 	if fuse.Image == nil && fuse.Audio == nil {
 		return nil, nil
 	}
-	defer stage(ctx, "reliance")()
+	defer Stage(ctx, "reliance")()
 	parts := []*analysis.Features{fuse.Image, fuse.Audio}
 	measured := make([]*analysis.Reliance, len(parts))
 	group, groupCtx := errgroup.WithContext(ctx)

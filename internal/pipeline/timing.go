@@ -37,8 +37,8 @@ func Stages(ctx context.Context) []analysis.Stage {
 	return []analysis.Stage{}
 }
 
-// stage starts the clock of one stage; the returned function stops it.
-func stage(ctx context.Context, name string) func() {
+// Stage starts the clock of one stage; the returned function stops it.
+func Stage(ctx context.Context, name string) func() {
 	t, ok := ctx.Value(timingKey{}).(*Timing)
 	if !ok {
 		return func() {}

@@ -27,7 +27,7 @@ func (p *Pipeline) word(ctx context.Context, image *analysis.Features, result *a
 	if p.Writer == nil && hear == nil {
 		return nil
 	}
-	defer stage(ctx, "writing")()
+	defer Stage(ctx, "writing")()
 	facts := narrative.FactsOf(result.Findings, result.Segmentation)
 	up := p.Writer != nil && image != nil
 	for _, sentence := range plan(result) {

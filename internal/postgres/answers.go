@@ -2,19 +2,107 @@ package postgres
 
 import (
 	"context"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"consilium/internal/analysis"
+	"consilium/internal/batch"
 )
 
-// CreateAnswer implements analysis.Store.
+// CreateAnswer implements analysis.Store. Answers that come at the same time are committed together.
 func (s *Store) CreateAnswer(ctx context.Context, answer *analysis.Answer) error {
 	tenant, err := tenantOf(ctx)
 	if err != nil {
 		return err
 	}
-	return failure("store an answer", insertAnswer(ctx, s.pool, tenant, answer))
+	if answer.ID, err = newID(); err != nil {
+		return err
+	}
+	answer.CreatedAt, err = s.answers.Do(ctx, newAnswer{tenant, answer})
+	return failure("store an answer", err)
+}
+
+// newAnswer is an answer that waits to be stored.
+type newAnswer struct {
+	tenant string
+	*analysis.Answer
+}
+
+const (
+	// maxNewAnswers is how many answers are stored at once, and how many may wait for that.
+	maxNewAnswers, maxWaitingAnswers = 64, 4096
+	// storeTime bounds the storing of answers, which several requests wait for.
+	storeTime = 30 * time.Second
+)
+
+// insertAnswers stores answers in one statement and returns their times. If one of them cannot be stored, each is tried by itself.
+func (s *Store) insertAnswers(answers []newAnswer) ([]batch.Result[time.Time], error) {
+	ctx, cancel := context.WithTimeout(context.Background(), storeTime)
+	defer cancel()
+	stored, err := s.insertTogether(ctx, answers)
+	if err != nil && len(answers) == 1 {
+		if violates(err, foreignKeyViolation, "") {
+			err = noStudy(answers[0].StudyID)
+		}
+		return nil, err
+	}
+	results := make([]batch.Result[time.Time], len(answers))
+	for i, a := range answers {
+		if err != nil {
+			if one, err := s.insertAnswers(answers[i : i+1]); err != nil {
+				results[i].Err = err
+			} else {
+				results[i] = one[0]
+			}
+			continue
+		}
+		var ok bool
+		if results[i].Value, ok = stored[a.ID]; !ok {
+			results[i].Err = &analysis.Error{Code: analysis.Conflict, Field: "study_id", Message: "the study has changed", Value: a.StudyID}
+		}
+	}
+	return results, nil
+}
+
+// insertTogether returns the time of each answer that was stored; the others' studies have changed.
+func (s *Store) insertTogether(ctx context.Context, answers []newAnswer) (map[string]time.Time, error) {
+	columns := make([][]any, 14)
+	for _, a := range answers {
+		for i, value := range []any{
+			a.tenant, a.StudyID, a.ID, a.Question, a.Strict,
+			used(a.Artefacts, analysis.Text), used(a.Artefacts, analysis.Image), used(a.Artefacts, analysis.Audio),
+			a.Result, a.ReviewBelow, a.Status, a.Stages, a.TraceID, a.OfArtefacts,
+		} {
+			columns[i] = append(columns[i], value)
+		}
+	}
+	rows, err := s.pool.Query(ctx, `INSERT INTO answers (tenant_id, study_id, id, question, strict, text_id, image_id, audio_id, result, review_below, status, stages, trace_id)
+		SELECT tenant_id, study_id, id, question, strict, text_id, image_id, audio_id, result, review_below, status, stages, trace_id
+		FROM unnest($1::text[], $2::uuid[], $3::uuid[], $4::text[], $5::bool[], $6::uuid[], $7::uuid[], $8::uuid[], $9::jsonb[], $10::float8[], $11::text[], $12::jsonb[], $13::text[], $14::int[])
+			AS n (tenant_id, study_id, id, question, strict, text_id, image_id, audio_id, result, review_below, status, stages, trace_id, of_artefacts)
+		WHERE of_artefacts = 0 OR of_artefacts = (SELECT count(*) FROM artefacts a WHERE a.tenant_id = n.tenant_id AND a.study_id = n.study_id)
+		RETURNING id, created_at`, many(columns)...)
+	if err != nil {
+		return nil, err
+	}
+	stored := map[string]time.Time{}
+	var id string
+	var at time.Time
+	_, err = pgx.ForEachRow(rows, []any{&id, &at}, func() error {
+		stored[id] = at
+		return nil
+	})
+	return stored, err
+}
+
+// many returns columns as arguments of a statement.
+func many(columns [][]any) []any {
+	arguments := make([]any, len(columns))
+	for i, column := range columns {
+		arguments[i] = column
+	}
+	return arguments
 }
 
 // insertAnswer stores an answer and sets its id and time.

@@ -18,6 +18,7 @@ import (
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 
 	"consilium/internal/analysis"
+	"consilium/internal/batch"
 	"consilium/internal/blob"
 )
 
@@ -38,8 +39,10 @@ type Store struct {
 	pool  *pgxpool.Pool
 	blobs Blobs
 	queue *river.Client[pgx.Tx] // takes the items of jobs; works on none
-	index atomic.Pointer[bool]  // whether there is an index of vectors; nil until somebody asked
-	large sync.Map              // tenants with many vectors, and when that was found
+	// answers stores those that come at the same time together.
+	answers *batch.Batcher[newAnswer, time.Time]
+	index   atomic.Pointer[bool] // whether there is an index of vectors; nil until somebody asked
+	large   sync.Map             // tenants with many vectors, and when that was found
 }
 
 var _ analysis.Store = (*Store)(nil)
@@ -63,11 +66,16 @@ func Open(ctx context.Context, url string, blobs Blobs) (*Store, error) {
 		pool.Close()
 		return nil, fmt.Errorf("open the queue of jobs: %w", err)
 	}
-	return &Store{pool: pool, blobs: blobs, queue: queue}, nil
+	s := &Store{pool: pool, blobs: blobs, queue: queue}
+	s.answers = batch.New(batch.Config{MaxCost: maxNewAnswers, Queue: maxWaitingAnswers, Workers: 1}, func(newAnswer) int { return 1 }, s.insertAnswers)
+	return s, nil
 }
 
 // Close waits for the calls in progress and closes every connection.
-func (s *Store) Close() { s.pool.Close() }
+func (s *Store) Close() {
+	s.answers.Close()
+	s.pool.Close()
+}
 
 // Ready returns an error unless the database answers.
 func (s *Store) Ready(ctx context.Context) error {

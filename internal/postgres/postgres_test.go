@@ -181,6 +181,12 @@ func TestStudyRoundTrip(t *testing.T) {
 	if !reflect.DeepEqual(&answers[0], answer) {
 		t.Errorf("got %+v, want %+v", answers[0], answer)
 	}
+	for ofArtefacts, want := range map[int]analysis.Code{len(study.Artefacts): "", len(study.Artefacts) - 1: analysis.Conflict} {
+		again := answerOf(study)
+		if again.OfArtefacts = ofArtefacts; analysis.CodeOf(f.CreateAnswer(f.ctx, again)) != want {
+			t.Errorf("an answer of %d artefacts is not %q", ofArtefacts, want)
+		}
+	}
 	stored, err := f.Report(f.ctx, report.ID)
 	if err != nil {
 		t.Fatal(err)

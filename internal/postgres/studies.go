@@ -84,14 +84,47 @@ func (s *Store) createStudy(ctx context.Context, tenant string, study *analysis.
 
 // Study implements analysis.Store.
 func (s *Store) Study(ctx context.Context, id string) (*analysis.Study, error) {
-	studies, err := s.Studies(ctx, &analysis.StudyFilter{IDs: []string{id}}, analysis.Page{Limit: 1})
+	tenant, err := tenantOf(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if len(studies) == 0 {
+	// One statement, since most requests begin with it: a row for each artefact, or one without.
+	rows, err := s.pool.Query(ctx, `SELECT `+studyColumns+`, a.id, coalesce(a.modality, ''), coalesce(a.media_type, ''), coalesce(b.bytes, 0), coalesce(a.sha256, '')
+		FROM studies s LEFT JOIN (artefacts a JOIN blobs b USING (tenant_id, sha256)) ON a.tenant_id = s.tenant_id AND a.study_id = s.id
+		WHERE s.tenant_id = $1 AND s.id = $2 ORDER BY a.position`, tenant, id)
+	if err != nil {
+		return nil, failure("read a study", err)
+	}
+	var study *analysis.Study
+	var found analysis.Study
+	var a analysis.Artefact
+	var artefactID *string
+	_, err = pgx.ForEachRow(rows, append(studyFields(&found), &artefactID, &a.Modality, &a.MediaType, &a.Bytes, &a.SHA256), func() error {
+		if study == nil {
+			study = &found
+			study.Artefacts = []analysis.Artefact{}
+		}
+		if artefactID != nil {
+			a.ID = *artefactID
+			study.Artefacts = append(study.Artefacts, a)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, failure("read a study", err)
+	}
+	if study == nil {
 		return nil, noStudy(id)
 	}
-	return &studies[0], nil
+	return study, nil
+}
+
+// studyColumns are the columns of a study s, and studyFields where they go.
+const studyColumns = `s.id, s.title, coalesce(s.accession, ''), s.labels, coalesce(s.study_date::text, ''), coalesce(s.import_sha256, ''), s.created_at,
+	coalesce((SELECT d.uid FROM dicom_studies d WHERE d.tenant_id = s.tenant_id AND d.study_id = s.id), '')`
+
+func studyFields(study *analysis.Study) []any {
+	return []any{&study.ID, &study.Title, &study.Accession, &study.Labels, &study.Date, &study.ImportSHA256, &study.CreatedAt, &study.InstanceUID}
 }
 
 func noStudy(id string) error {
@@ -127,15 +160,14 @@ func (s *Store) ImportedStudies(ctx context.Context, keys []string) ([]analysis.
 
 // readStudies returns the studies s that q chooses, the newest first, with their artefacts.
 func (s *Store) readStudies(ctx context.Context, tenant string, q *search, limit int) ([]analysis.Study, error) {
-	rows, err := s.pool.Query(ctx, fmt.Sprintf(`SELECT s.id, s.title, coalesce(s.accession, ''), s.labels, coalesce(s.study_date::text, ''), coalesce(s.import_sha256, ''), s.created_at,
-		coalesce((SELECT d.uid FROM dicom_studies d WHERE d.tenant_id = s.tenant_id AND d.study_id = s.id), '')
+	rows, err := s.pool.Query(ctx, fmt.Sprintf(`SELECT `+studyColumns+`
 		FROM studies s WHERE %s ORDER BY s.id DESC LIMIT %s`, strings.Join(q.where, " AND "), q.arg(limit)), q.args...)
 	if err != nil {
 		return nil, failure("read studies", err)
 	}
 	studies, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (study analysis.Study, err error) {
 		study.Artefacts = []analysis.Artefact{}
-		err = row.Scan(&study.ID, &study.Title, &study.Accession, &study.Labels, &study.Date, &study.ImportSHA256, &study.CreatedAt, &study.InstanceUID)
+		err = row.Scan(studyFields(&study)...)
 		return study, err
 	})
 	if err != nil {

@@ -1,0 +1,51 @@
+package gateway
+
+import (
+	"context"
+	"testing"
+
+	"consilium/gateway/client"
+	"consilium/internal/analysis"
+	"consilium/internal/cache"
+)
+
+// TestWhatAnotherGatewayDidIsSeen asks about a study that this gateway remembers, and that changes behind its back.
+func TestWhatAnotherGatewayDidIsSeen(t *testing.T) {
+	redisClient, err := cache.Connect(startValkey(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer redisClient.Close()
+	f := newFixture(t, remembering(t, redisClient))
+	study, other := f.create(item{"image", picture(1)}), f.create(item{"image", picture(2)})
+	ids := map[string]bool{}
+	ask := func(image string) {
+		t.Helper()
+		r, err := f.client.AskStudyWithResponse(context.Background(), study.Id, client.QuestionRequest{Question: "Is it red?"})
+		if err != nil || r.JSON200 == nil || len(r.JSON200.Artefacts) != 1 || r.JSON200.Artefacts[0].Sha256 != image {
+			t.Fatalf("%v: answered %s, want an answer about %s", err, r.Body, image)
+		}
+		if timing := r.HTTPResponse.Header.Get("Server-Timing"); timing == "" || r.JSON200.TraceId != r.HTTPResponse.Header.Get("X-Trace-Id") {
+			t.Errorf("an answer of trace %s, timed %q", r.JSON200.TraceId, timing)
+		}
+		ids[r.JSON200.Id] = true
+	}
+	for range 3 {
+		ask(study.Artefacts[0].Sha256)
+	}
+	f.query(`INSERT INTO artefacts (tenant_id, study_id, id, position, modality, media_type, sha256)
+		SELECT tenant_id, $1, id, 1, modality, media_type, sha256 FROM artefacts WHERE study_id = $2 RETURNING ''`, study.Id, other.Id)
+	for range 2 {
+		ask(other.Artefacts[0].Sha256)
+	}
+	list, err := f.client.ListAnswersWithResponse(context.Background(), study.Id, nil)
+	if err != nil || list.JSON200 == nil || len(list.JSON200.Answers) != 5 || len(ids) != 5 {
+		t.Errorf("%v: 5 answers with %d ids are stored as %.300s", err, len(ids), list.Body)
+	}
+	if err := f.store.DeleteStudy(analysis.WithTenant(context.Background(), analysis.DefaultTenant), study.Id); err != nil {
+		t.Fatal(err)
+	}
+	if r, err := f.client.AskStudyWithResponse(context.Background(), study.Id, client.QuestionRequest{Question: "Is it red?"}); err != nil || r.StatusCode() != 404 {
+		t.Errorf("%v: a study that is gone answers %s", err, r.Body)
+	}
+}
