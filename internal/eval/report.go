@@ -139,8 +139,8 @@ type writtenReport struct {
 	findings      []string        // the sentences of that section
 	plain         []string        // the same without a writer
 	labels        map[string]bool // that findings and impression state
-	worded        int             // sentences in a writer's words
-	contradicting int             // of these, those that contradict what was judged
+	stated        int             // sentences about what was judged, in whoever's words
+	contradicting int             // of these, those that contradict it
 }
 
 // writtenReports are those on the test films, and how the drafts fared.
@@ -217,13 +217,12 @@ func (w *writtenReports) add(out io.Writer, result *analysis.Result, r *recorder
 	bare := *result
 	bare.Wordings = nil
 	var one writtenReport
-	fixed := map[string]bool{}
 	for _, section := range pipeline.Write(&bare, present).Sections {
+		if section.Name != "findings" {
+			continue
+		}
 		for _, s := range section.Sentences {
-			fixed[s.Text] = true
-			if section.Name == "findings" {
-				one.plain = append(one.plain, numbers.ReplaceAllString(s.Text, ""))
-			}
+			one.plain = append(one.plain, numbers.ReplaceAllString(s.Text, ""))
 		}
 	}
 	var all []string
@@ -236,10 +235,7 @@ func (w *writtenReports) add(out io.Writer, result *analysis.Result, r *recorder
 			if section.Name == "findings" {
 				one.findings = append(one.findings, numbers.ReplaceAllString(s.Text, ""))
 			}
-			if fixed[s.Text] {
-				continue
-			}
-			one.worded++
+			one.stated++
 			if observations := facts.Contradicts(labeler, s.Text); len(observations) > 0 {
 				one.contradicting++
 				fmt.Fprintf(out, "contradicts what was judged of %v: %q\n", observations, s.Text)

@@ -57,12 +57,13 @@ func (w *writtenReports) figures(suffix string, cases map[string][]reportCase, f
 	if floors {
 		out = append(out, figure("label-f1-majority", 0, patients, micro(majority)), figure("label-f1-nearest", 0, patients, micro(nearest)))
 	}
+	out = append(out, figure("label-f1-over-nearest"+suffix, 0, patients, func(draw []int) float64 { return micro(written)(draw) - micro(nearest)(draw) }))
 	out = append(out, Figure{Name: "report", Metric: "label-f1-shuffled" + suffix, Value: shuffledF1(written, reference), N: len(test)})
-	contradicting, worded := 0, 0
+	contradicting, stated := 0, 0
 	for _, r := range w.reports {
-		contradicting, worded = contradicting+r.contradicting, worded+r.worded
+		contradicting, stated = contradicting+r.contradicting, stated+r.stated
 	}
-	out = append(out, Figure{Name: "report", Metric: "contradictions" + suffix, Value: float64(contradicting), N: worded},
+	out = append(out, Figure{Name: "report", Metric: "contradictions" + suffix, Value: float64(contradicting), N: stated},
 		Figure{Name: "report", Metric: "first-draft-refused" + suffix, Value: w.refused.share(), N: w.refused.n},
 		Figure{Name: "report", Metric: "worded" + suffix, Value: w.worded.share(), N: w.worded.n})
 	return append(out, w.textFigures(suffix, cases, floors)...)

@@ -29,7 +29,7 @@ func TestReportsAreReadBack(t *testing.T) {
 	w := &writtenReports{}
 	w.add(io.Discard, result, &recorder{statements: statements, drafts: drafts}, chexpert.Own)
 	one := w.reports[0]
-	if w.refused.share() != 1 || w.worded.share() != 0.5 || one.worded != 1 || one.contradicting != 0 {
+	if w.refused.share() != 1 || w.worded.share() != 0.5 || one.stated != 3 || one.contradicting != 0 {
 		t.Errorf("refused %v, worded %v, %+v", w.refused, w.worded, one)
 	}
 	if !one.labels[chexpert.Consolidation] || one.labels[chexpert.PleuralEffusion] || one.labels[chexpert.NoFinding] {
@@ -63,16 +63,16 @@ func TestReportFigures(t *testing.T) {
 		},
 	}
 	w := &writtenReports{reports: []writtenReport{
-		{labels: set(chexpert.Edema), worded: 1},
-		{labels: set(chexpert.Pneumonia), findings: []string{"There is pneumonia in the lung."}, plain: []string{"Pneumonia."}, worded: 1},
-		{labels: set(chexpert.Edema), findings: []string{"There is edema."}, plain: []string{"Edema."}, worded: 1, contradicting: 1},
+		{labels: set(chexpert.Edema), stated: 1},
+		{labels: set(chexpert.Pneumonia), findings: []string{"There is pneumonia in the lung."}, plain: []string{"Pneumonia."}, stated: 1},
+		{labels: set(chexpert.Edema), findings: []string{"There is edema."}, plain: []string{"Edema."}, stated: 1, contradicting: 1},
 	}}
 	got := map[string]Figure{}
 	for _, f := range w.figures("", cases, true) {
 		got[f.Metric] = f
 	}
 	for metric, want := range map[string][2]float64{ // value and cases
-		"label-f1": {2.0 / 3, 3}, "label-f1-nih": {1, 1}, "label-f1-majority": {2.0 / 3, 3}, "label-f1-nearest": {1, 3},
+		"label-f1": {2.0 / 3, 3}, "label-f1-nih": {1, 1}, "label-f1-majority": {2.0 / 3, 3}, "label-f1-nearest": {1, 3}, "label-f1-over-nearest": {-1.0 / 3, 3},
 		"contradictions": {1, 3}, "rouge-l-plain": {(2.0/7 + 1.0/3) / 2, 2},
 		"bleu-4-nearest": {math.Sqrt(math.Sqrt(9.0 / 12 * 7 / 10 * 5 / 8 * 3 / 6)), 2}, // matches of each order over n-grams
 	} {
