@@ -41,7 +41,7 @@ var evalCommand = command{
 			return err
 		}
 		if *data != "" {
-			env.Data = *data
+			env.Data, env.Training = *data, env.Data
 			if _, err := os.Stat(filepath.Join(*data, "test", "questions.json")); err == nil {
 				env.EasyVQATest = *data
 			}

@@ -37,6 +37,8 @@ type Env struct {
 	EasyVQATest string
 	// Data is the folder of radiographs and sounds, "" if there is none.
 	Data string
+	// Training is the folder whose training films floors are made of where Data holds none, "" if there is none.
+	Training string
 	// Out takes progress.
 	Out io.Writer
 }

@@ -23,12 +23,26 @@ type filmFeatures struct {
 	image, text *analysis.Features
 }
 
+// chest reads the films by split.
+func (e Env) chest() (map[string][]dataset.Radiograph, error) {
+	splits, err := dataset.ReadChest(e.Data)
+	if err != nil || len(splits["train"]) > 0 || e.Training == "" {
+		return splits, err
+	}
+	known, err := dataset.ReadChest(e.Training)
+	if err != nil {
+		return nil, fmt.Errorf("training films for the floors: %w", err)
+	}
+	splits["train"], splits["val"] = known["train"], known["val"]
+	return splits, nil
+}
+
 // testFilms encodes the test split and returns it with the share of each label among the training films.
 func testFilms(ctx context.Context, e Env, name string) ([]filmFeatures, func(label string) float64, error) {
 	if e.Data == "" {
 		return nil, nil, &ErrNoData{name}
 	}
-	splits, err := dataset.ReadChest(e.Data)
+	splits, err := e.chest()
 	if err != nil {
 		return nil, nil, err
 	}
@@ -127,7 +141,7 @@ func byAnother(scores []float64, truth []bool) float64 {
 // the published network, trained on the training films, its penalty chosen on the validation films; one half where
 // validation does not allow a choice or no image shows the label.
 func frozenFloors(ctx context.Context, e Env, labels []string) (map[string]float64, error) {
-	splits, err := dataset.ReadChest(e.Data)
+	splits, err := e.chest()
 	if err != nil {
 		return nil, err
 	}
@@ -155,7 +169,7 @@ func frozenFloors(ctx context.Context, e Env, labels []string) (map[string]float
 			}
 		}
 		if len(cases["train"]) == 0 {
-			continue // somebody else's folder may hold a test split only
+			continue
 		}
 		if l, err := bestLogistic(cases["train"], cases["val"]); err == nil {
 			if v := train.AUROC(l.scores(cases["test"])); !math.IsNaN(v) {

@@ -50,15 +50,25 @@ func reports(ctx context.Context, e Env) ([]Figure, error) {
 	}
 	start := time.Now()
 	labeler, err := chexpert.ReadPublished(filepath.Join(e.Data, "kg"))
+	if errors.Is(err, fs.ErrNotExist) && e.Training != "" { // somebody else's folder may hold films only
+		labeler, err = chexpert.ReadPublished(filepath.Join(e.Training, "kg"))
+	}
 	if errors.Is(err, fs.ErrNotExist) {
-		labeler, err = chexpert.Own, nil // somebody else's folder may hold films only
+		labeler, err = chexpert.Own, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	cases, err := readReportCases(ctx, e, labeler)
+	cases, err := readReportCases(ctx, e, e.Data, labeler, "train", "test")
 	if err != nil {
 		return nil, err
+	}
+	if len(cases["train"]) == 0 && e.Training != "" {
+		known, err := readReportCases(ctx, e, e.Training, labeler, "train")
+		if err != nil {
+			return nil, fmt.Errorf("training films for the floors: %w", err)
+		}
+		cases["train"] = known["train"]
 	}
 	if len(cases["test"]) == 0 {
 		return nil, errors.New("measure report: there are no test films with a label or a text")
@@ -78,13 +88,13 @@ func reports(ctx context.Context, e Env) ([]Figure, error) {
 	return timed(start, figures), nil
 }
 
-// readReportCases returns the films by split that have a label that is an observation, or No Finding, or a text.
-func readReportCases(ctx context.Context, e Env, labeler *chexpert.Labeler) (map[string][]reportCase, error) {
-	films, err := dataset.ReadFilms(e.Data)
+// readReportCases returns the folder's films by split that have a label that is an observation, or No Finding, or a text.
+func readReportCases(ctx context.Context, e Env, folder string, labeler *chexpert.Labeler, splits ...string) (map[string][]reportCase, error) {
+	films, err := dataset.ReadFilms(folder)
 	if err != nil {
 		return nil, err
 	}
-	texts, err := dataset.ReadReports(e.Data)
+	texts, err := dataset.ReadReports(folder)
 	if err != nil {
 		return nil, err
 	}
@@ -96,7 +106,7 @@ func readReportCases(ctx context.Context, e Env, labeler *chexpert.Labeler) (map
 	for _, f := range films {
 		c := reportCase{film: f, sentences: of[f.ID], labels: map[string]bool{}}
 		switch {
-		case f.Split != "train" && f.Split != "test" || !f.NIH && c.sentences == nil:
+		case !slices.Contains(splits, f.Split) || !f.NIH && c.sentences == nil:
 			continue
 		case c.sentences != nil:
 			c.labels = positives(labeler.Report(c.sentences))

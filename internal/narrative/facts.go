@@ -27,7 +27,7 @@ func FactsOf(findings []analysis.Finding, s *analysis.Segmentation) *Facts {
 	f := &Facts{judged: map[string]bool{}}
 	for i := range findings {
 		if o := chexpert.Of(findings[i].Label); o != "" && findings[i].Modality == analysis.Image {
-			f.judged[o] = findings[i].Present
+			f.judged[o] = f.judged[o] || findings[i].Present // Mass and Nodule are one observation
 		}
 	}
 	if s == nil {
@@ -98,6 +98,10 @@ func (f *Facts) allows(observation string, class chexpert.Class) bool {
 	}
 	return judged && (class == chexpert.Positive && present || class == chexpert.Negative && !present)
 }
+
+// Deny reports whether the facts carry that there is none of an observation: of opacities in general, no kind is present
+// and none was measured.
+func (f *Facts) Deny(observation string) bool { return f.allows(observation, chexpert.Negative) }
 
 // Contradicts returns the observations of which a sentence states, by the labeler, what the facts say the opposite of.
 func (f *Facts) Contradicts(l *chexpert.Labeler, sentence string) (observations []string) {

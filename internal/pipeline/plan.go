@@ -84,6 +84,9 @@ func plan(result *analysis.Result) []planned {
 	for _, f := range findings {
 		p := planned{section: findingsSection, plain: analysis.Sentence{Text: describe(f), Evidence: []analysis.Finding{f}}, masks: result.Segmentation, numbers: certainty(f)}
 		if o := observation(f); o != "" {
+			if !f.Present && !facts.Deny(o) {
+				continue // "Infiltration: not found" beside pneumonia would deny what stands there
+			}
 			p.state(facts, o)
 		}
 		sentences = append(sentences, p)

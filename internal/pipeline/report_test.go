@@ -107,3 +107,24 @@ func TestReportNamesWhatTheModelWasNotTrainedOn(t *testing.T) {
 		t.Errorf("of labels that are not CheXpert's: %q", other)
 	}
 }
+
+// TestNoOpacityIsDeniedBesideOneOfItsKind: pneumonia and oedema are kinds of lung opacity, which Infiltration stands for.
+func TestNoOpacityIsDeniedBesideOneOfItsKind(t *testing.T) {
+	for _, c := range []struct {
+		label   string
+		present bool
+		denied  bool
+	}{{"Pneumonia", true, false}, {"Edema", true, false}, {"Effusion", true, true}, {"Pneumonia", false, true}} {
+		result := &analysis.Result{Findings: []analysis.Finding{
+			{Label: c.label, Probability: 0.5, Threshold: 0.4, Present: c.present, Modality: analysis.Image},
+			{Label: "Infiltration", Probability: 0.1, Threshold: 0.2, Modality: analysis.Image},
+		}}
+		text := ""
+		for _, s := range Write(result, map[analysis.Modality]bool{analysis.Image: true}).Sections[0].Sentences {
+			text += s.Text
+		}
+		if !strings.Contains(text, c.label) || strings.Contains(text, "Infiltration: not found") != c.denied {
+			t.Errorf("%s present: %v, the report says %q, want Infiltration denied: %v", c.label, c.present, text, c.denied)
+		}
+	}
+}
