@@ -10,16 +10,17 @@ import (
 const (
 	affected     = analysis.UsualLesionShare // share of a lung above which opacities name its side
 	oneSided     = 3.0                       // least ratio of the shares of the two lungs to name one of them only
-	groundGlass  = 0.05                      // least share of both lungs
+	ofKind       = 0.05                      // least share of both lungs from which masks say ground glass, or consolidation
 	normalHeart  = 0.50                      // greatest cardiothoracic ratio of a heart that is called not enlarged (Danzer 1919)
 	enlargeHeart = 0.55                      // least of one that is called enlarged: a film from the front (AP) shows it wider by about a tenth
 )
 
 // Facts are what was judged and measured on one film.
 type Facts struct {
-	judged      map[string]bool // observation to whether it is present
-	side        string
-	groundGlass bool
+	judged       map[string]bool // observation to whether it is present
+	side         string
+	groundGlass  bool
+	consolidated bool
 }
 
 // FactsOf returns what findings and measurements, which may be missing, say.
@@ -49,7 +50,8 @@ func FactsOf(findings []analysis.Finding, s *analysis.Segmentation) *Facts {
 	case right > affected && left > affected:
 		f.side = analysis.BothSides
 	}
-	f.groundGlass = f.side != "" && measured[analysis.GroundGlassShare] >= groundGlass
+	f.groundGlass = f.side != "" && measured[analysis.GroundGlassShare] >= ofKind
+	f.consolidated = f.side != "" && measured[analysis.ConsolidationShare] >= ofKind
 	return f
 }
 
@@ -93,8 +95,8 @@ func (f *Facts) allows(observation string, class chexpert.Class) bool {
 			}
 		}
 	}
-	if class == chexpert.Negative && observation == chexpert.LungOpacity && f.side != "" {
-		return false // opacities were measured, whatever was judged
+	if class == chexpert.Negative && (observation == chexpert.LungOpacity && f.side != "" || observation == chexpert.Consolidation && f.consolidated) {
+		return false // it was measured, whatever was judged
 	}
 	return judged && (class == chexpert.Positive && present || class == chexpert.Negative && !present)
 }

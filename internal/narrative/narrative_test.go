@@ -175,3 +175,27 @@ func TestMeasuredOpacitiesAreNotDenied(t *testing.T) {
 		}
 	}
 }
+
+// TestDeny: what masks show is not denied, whatever was judged.
+func TestDeny(t *testing.T) {
+	opaque := map[string]float64{analysis.LesionShareRightLung: 0.4, analysis.LesionShareLeftLung: 0.02}
+	solid := map[string]float64{analysis.LesionShareRightLung: 0.4, analysis.LesionShareLeftLung: 0.02, analysis.ConsolidationShare: 0.2}
+	for _, c := range []struct {
+		findings    []string
+		masks       map[string]float64
+		observation string
+		want        bool
+	}{
+		{[]string{"Infiltration", "Consolidation"}, nil, chexpert.LungOpacity, true},
+		{[]string{"Infiltration", "+Edema"}, nil, chexpert.LungOpacity, false},
+		{[]string{"Infiltration", "Consolidation"}, opaque, chexpert.LungOpacity, false},
+		{[]string{"Infiltration", "Consolidation"}, opaque, chexpert.Consolidation, true},
+		{[]string{"Infiltration", "Consolidation"}, solid, chexpert.Consolidation, false},
+		{[]string{"+Mass", "Nodule"}, nil, chexpert.LungLesion, false},
+		{[]string{"Edema"}, nil, chexpert.Fracture, false},
+	} {
+		if got := FactsOf(judged(c.findings...), measured(c.masks)).Deny(c.observation); got != c.want {
+			t.Errorf("%v, masks %v: %s denied is %v, want %v", c.findings, c.masks, c.observation, got, c.want)
+		}
+	}
+}

@@ -116,6 +116,22 @@ func TestPicturesKeepTheirShape(t *testing.T) {
 	}
 }
 
+// TestFindingsAreDrawn has one finding on either side of its threshold, one of them with a name that fits nowhere.
+func TestFindingsAreDrawn(t *testing.T) {
+	d := document("x")
+	d.Report.Result.Findings = []analysis.Finding{
+		{Label: "Edema", Probability: 0.96, Threshold: 0.25, Present: true, Band: analysis.High, Modality: analysis.Image},
+		{Label: strings.Repeat("<b>wide</b>", 50), Probability: 0.1, Threshold: 0.5, Modality: analysis.Image},
+	}
+	if bars := d.Bars(); len(bars) != 2 || bars[0].State != "present, band high" || bars[0].Shown != "0.96" || bars[0].ShownThreshold != "0.25" || bars[1].State != "not present" {
+		t.Errorf("%+v", bars)
+	}
+	html := write(t, d)["html"]
+	if bytes.Count(html, []byte(`class="bar"`)) != 2 || !bytes.Contains(html, []byte(`width="0.96"`)) || bytes.Contains(html, []byte("<b>")) {
+		t.Errorf("page %s", html)
+	}
+}
+
 // TestAFileWithoutUIDsIsNotReferredTo has an image of DICOM that nothing can refer to.
 func TestAFileWithoutUIDsIsNotReferredTo(t *testing.T) {
 	elements := []*dicom.Element{dicom.NewText(dicom.SOPClassUID, dicom.UI, "1.2"), dicom.NewText(dicom.SOPInstanceUID, dicom.UI, "1.3"), dicom.NewText(dicom.SeriesInstanceUID, dicom.UI, "1.4")}

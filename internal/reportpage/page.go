@@ -74,6 +74,7 @@ func Write(d *reportdoc.Document) ([]byte, error) {
 		Status               analysis.ReportStatus
 		Standing             []string
 		Pictures             []picture
+		Bars                 []reportdoc.Bar
 		Sections             []section
 		Limits, History      []string
 		Models               []reportdoc.Model
@@ -81,7 +82,7 @@ func Write(d *reportdoc.Document) ([]byte, error) {
 		ID, StudyID, TraceID string
 		Version              int
 	}{
-		d.Title(), reportdoc.Plain(r.Narrative.Disclaimer), template.CSS(pageStyle), r.Status(), d.Standing(), pictures, sections, d.Limits(), d.History(),
+		d.Title(), reportdoc.Plain(r.Narrative.Disclaimer), template.CSS(pageStyle), r.Status(), d.Standing(), pictures, d.Bars(), sections, d.Limits(), d.History(),
 		d.Models(), r.Artefacts, r.ID, r.StudyID, r.TraceID, r.Version,
 	})
 	if err != nil {

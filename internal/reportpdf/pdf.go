@@ -70,6 +70,7 @@ func Write(d *reportdoc.Document) ([]byte, error) {
 	w.AddPage()
 	w.head(d)
 	w.pictures(d)
+	w.bars(d.Bars())
 	for i := range r.Narrative.Sections {
 		w.section(d, &r.Narrative.Sections[i])
 	}
@@ -177,6 +178,46 @@ func (w *writer) pictures(d *reportdoc.Document) {
 	if lowest > y {
 		w.Ln(3)
 	}
+}
+
+// bars draws the findings: how probable each is, and a mark at its threshold.
+func (w *writer) bars(bars []reportdoc.Bar) {
+	if len(bars) == 0 {
+		return
+	}
+	const left, long, high = 50.0, 60.0, 5.5
+	w.title("What the models judged")
+	for _, b := range bars {
+		if _, height := w.GetPageSize(); w.GetY()+high > height-margin-6 {
+			w.AddPage()
+		}
+		x, y, style := margin+left, w.GetY(), ""
+		bar := func(from, wide float64, red, green, blue int) {
+			w.SetFillColor(red, green, blue)
+			w.Rect(x+from*long, y+1, wide*long, high-2, "F")
+		}
+		bar(0, 1, 230, 230, 230)
+		if b.Present {
+			style = "B"
+			bar(0, b.Probability, 179, 107, 0)
+		} else {
+			bar(0, b.Probability, 125, 138, 150)
+		}
+		bar(b.Threshold, 0.008, 26, 26, 26)
+		w.SetFont(family, style, 8)
+		w.CellFormat(left-2, high, w.fit(b.Label, left-2), "", 0, "L", false, 0, "")
+		w.SetX(x + long + 2)
+		w.CellFormat(0, high, w.shown(fmt.Sprintf("%s, threshold %s: %s", b.Shown, b.ShownThreshold, b.State)), "", 1, "L", false, 0, "")
+	}
+}
+
+// fit cuts a text that would be wider.
+func (w *writer) fit(text string, wide float64) string {
+	shown := []rune(w.shown(text))
+	for len(shown) > 0 && w.GetStringWidth(string(shown)) > wide-2 {
+		shown = shown[:len(shown)-1]
+	}
+	return string(shown)
 }
 
 func (w *writer) title(name string) {
