@@ -28,6 +28,9 @@ import (
 // vectors old.
 const preprocessing = "wordpiece uncased; 256 tokens; mean; L2"
 
+// arithmetic8 names how the layers of 8 bits compute, for the digest.
+const arithmetic8 = "8 bits a row; turned by Hadamard's matrix of 128"
+
 // probe is what testdata/make_golden.py wrote: the vector that PyTorch gives probeText.
 //
 //go:embed probe.safetensors
@@ -85,7 +88,7 @@ func New(cfg Config) (*Service, error) {
 		if device != tensor.CPU {
 			return nil, fmt.Errorf("start the text encoder: %s runs on the device cpu, found %s", Int8, cfg.Device)
 		}
-		s.digest, s.least = digest(file, vocabulary, int8Plan), minProbeCosine8
+		s.digest, s.least = digest(file, vocabulary, int8Plan, []byte(arithmetic8)), minProbeCosine8
 		if plan, err = readPlan(); err != nil {
 			return nil, err
 		}

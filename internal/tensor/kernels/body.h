@@ -184,25 +184,54 @@ void multiply8(const consilium_linear8 &w, const consilium_rows8 &x, int rows, i
     product8<1>(w, x, panel, f, residual, y, row, column);
 }
 
-// quantise spreads each row from its least to its largest value, zero among them, over 0 to 255.
-void quantise(const float *x, int first, int last, int dim, const consilium_rows8 &y) {
-  for (int row = first; row < last; row++) {
-    const float *in = x + int64_t(row) * dim;
+// turn multiplies 128 values by Hadamard's matrix: v[j] is the values 16 j to 16 j + 15.
+INLINE void turn(vec (&v)[turned / lanes]) {
+#pragma GCC unroll 4
+  for (int step = 1; step < turned / lanes; step *= 2)
+#pragma GCC unroll 16
+    for (int j = 0; j < turned / lanes; j++)
+      if ((j & step) == 0) {
+        vec low = v[j], high = v[j + step];
+        v[j] = low + high;
+        v[j + step] = low - high;
+      }
+  constexpr ivec lane = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+#pragma GCC unroll 4
+  for (int step = 1; step < lanes; step *= 2) {
+    ivec other = lane ^ step;
+    vec sign = (lane & step) == 0 ? all(1) : all(-1);
+#pragma GCC unroll 16
+    for (int j = 0; j < turned / lanes; j++)
+      v[j] = v[j] * sign + __builtin_shuffle(v[j], other);
+  }
+}
+
+// quantise turns each row, and spreads it from its least to its largest value, zero among them, over 0 to 255.
+void quantise(const float *x, int first, int last, int dim, const consilium_rows8 &y, float *row) {
+  for (int number = first; number < last; number++) {
     vec high{}, low{};
-    for (int i = 0; i < dim; i += lanes) {
-      vec v = load(in + i);
-      high = larger(high, v);
-      low = smaller(low, v);
+    for (int i = 0; i < dim; i += turned) {
+      vec v[turned / lanes];
+#pragma GCC unroll 16
+      for (int j = 0; j < turned / lanes; j++)
+        v[j] = load(x + int64_t(number) * dim + i + j * lanes);
+      turn(v);
+#pragma GCC unroll 16
+      for (int j = 0; j < turned / lanes; j++) {
+        high = larger(high, v[j]);
+        low = smaller(low, v[j]);
+        store(row + i + j * lanes, v[j]);
+      }
     }
     float top = largest(high), bottom = -largest(-low), range = top - bottom;
     float scale = range > 0 ? range / 255 : 1;
     float zero = nearbyintf(-bottom / scale);
-    y.scale[row] = scale;
-    y.zero[row] = int32_t(zero);
-    uint8_t *out = y.bytes + int64_t(row) * dim;
+    y.scale[number] = scale;
+    y.zero[number] = int32_t(zero);
+    uint8_t *out = y.bytes + int64_t(number) * dim;
     for (int i = 0; i < dim; i += lanes) {
       // The sum with 1.5 2^23 rounds to the nearest, and its last digits are the number.
-      vec v = smaller(larger(load(in + i) * (1 / scale) + zero, vec{}), all(255)) + 12582912.0f;
+      vec v = smaller(larger(load(row + i) * (1 / scale) + zero, vec{}), all(255)) + 12582912.0f;
       typedef uint8_t bytes __attribute__((vector_size(16)));
       bytes b = __builtin_convertvector(reinterpret_cast<ivec>(v) & 255, bytes);
       memcpy(out + i, &b, sizeof b);

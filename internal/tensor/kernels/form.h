@@ -8,8 +8,8 @@ struct Form {
   void (*multiply32)(const consilium_linear32 &, const float *x, int rows, int f, const float *residual, float *y, int panel);
   void (*multiply8)(const consilium_linear8 &, const consilium_rows8 &x, int rows, int f, const float *residual, float *y, int panel,
                     void *scratch);
-  // Rows from first up to, not including, last.
-  void (*quantise)(const float *x, int first, int last, int dim, const consilium_rows8 &y);
+  // Rows from first up to, not including, last. row is scratch memory of dim values.
+  void (*quantise)(const float *x, int first, int last, int dim, const consilium_rows8 &y, float *row);
   void (*norm)(float *x, int first, int last, int dim, const float *weight, const float *bias, float epsilon);
   void (*gate)(const float *x, int first, int last, int dim, float *y);
   void (*add)(const float *a, const float *b, const float *c, int dim, float *y); // y = a + b + c
@@ -31,6 +31,9 @@ extern const Form plain_form, avx512_form, amx_form;
 
 // The columns of a panel.
 constexpr int panel32 = 48, panel8 = 64;
+
+// How many neighbouring inputs of a layer of bytes are turned together.
+constexpr int turned = 128;
 
 constexpr int panels(int columns, int panel) { return (columns + panel - 1) / panel; }
 

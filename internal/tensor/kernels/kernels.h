@@ -57,14 +57,17 @@ consilium_team *consilium_team_new(int threads, int level);
 void consilium_team_free(consilium_team *);
 
 void consilium_pack32(const float *weight, int in, int out, float *panels);
-// consilium_pack8 also fills scale and sums.
-void consilium_pack8(const float *weight, int in, int out, int8_t *panels, float *scale, int32_t *sums);
+// consilium_pack8 also fills scale and sums. Every 128 neighbouring inputs are turned, as those of consilium_quantise are; row is
+// scratch memory of in values.
+void consilium_pack8(const float *weight, int in, int out, int8_t *panels, float *scale, int32_t *sums, float *row);
 
 // y (rows, out) = f(x (rows, in) W^T + b), with residual (rows, out) for CONSILIUM_ADD, which may be y.
 void consilium_multiply32(consilium_team *, const consilium_linear32 *, const float *x, int rows, int f, const float *residual, float *y);
 void consilium_multiply8(consilium_team *, const consilium_linear8 *, const consilium_rows8 *x, int rows, int f, const float *residual, float *y);
 
-// Each row of x (rows, dim) as bytes.
+// Each row of x (rows, dim) as bytes. Every 128 neighbouring values are multiplied by Hadamard's matrix first (Ashkboos et al.
+// 2024, https://arxiv.org/abs/2404.00456): a product with weights turned in the same way is 128 times what it was, and a
+// value that is far larger than the others of its row no longer takes the digits of all.
 void consilium_quantise(consilium_team *, const float *x, int rows, int dim, const consilium_rows8 *y);
 
 // Layer normalisation of each row, in place.

@@ -3,6 +3,7 @@ package kernels
 import (
 	"fmt"
 	"math"
+	"math/bits"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -72,7 +73,7 @@ func TestMultiply(t *testing.T) {
 	teams(t, func(t *testing.T, team *Team) {
 		rng := rand.New(rand.NewPCG(1, 1))
 		for _, rows := range []int{1, 2, 3, 4, 5, 6, 7, 8, 16, 17, 33, 49} {
-			for _, size := range []struct{ in, out int }{{64, 64}, {128, 192}, {192, 320}} {
+			for _, size := range []struct{ in, out int }{{128, 64}, {128, 192}, {384, 320}} {
 				weight, bias := random(rng, size.in*size.out), random(rng, size.out)
 				x, residual := random(rng, rows*size.in), random(rng, rows*size.out)
 				floats, bytes := NewLinear(weight, bias, size.in, size.out), NewLinear8(weight, bias, size.in, size.out)
@@ -116,9 +117,21 @@ func TestGeluEverywhere(t *testing.T) {
 	})
 }
 
+// turn multiplies each 128 neighbours by Hadamard's matrix: entry (i, j) is -1 if i and j share an odd number of bits.
+func turn(x []float32) []float64 {
+	y := make([]float64, len(x))
+	for i := range y {
+		for j := range turned {
+			sign := 1 - 2*(bits.OnesCount(uint(i%turned&j))%2)
+			y[i] += float64(sign) * float64(x[i/turned*turned+j])
+		}
+	}
+	return y
+}
+
 func TestQuantiseExtremes(t *testing.T) {
 	teams(t, func(t *testing.T, team *Team) {
-		const dim = 64
+		const dim = 256
 		for name, fill := range map[string]func(i int) float32{
 			"zeros":    func(int) float32 { return 0 },
 			"positive": func(i int) float32 { return 5 + float32(i) },
@@ -131,9 +144,9 @@ func TestQuantiseExtremes(t *testing.T) {
 				x[i] = fill(i)
 			}
 			team.Quantise(x, 1, dim, b)
-			for i, v := range x {
-				got := b.scale[0] * float32(int32(b.bytes[i])-b.zero[0])
-				if d := math.Abs(float64(got - v)); !(d <= 0.51*float64(b.scale[0])) {
+			for i, v := range turn(x) {
+				got := float64(b.scale[0]) * float64(int32(b.bytes[i])-b.zero[0])
+				if d := math.Abs(got - v); !(d <= 0.51*float64(b.scale[0])) {
 					t.Errorf("%s: value %d is %v, want %v to half of %v", name, i, got, v, b.scale[0])
 				}
 			}
@@ -210,7 +223,8 @@ func TestWrongSizesPanic(t *testing.T) {
 		"residual":  func() { team.Multiply(layer, enough, 2, Add, few, enough) },
 		"bytes":     func() { team.MultiplyBytes(layer, NewBytes(2, 64), 2, Keep, nil, enough) },
 		"weight":    func() { NewLinear(few, few, 64, 64) },
-		"multiples": func() { NewLinear8(make([]float32, 48*64), few, 48, 64) },
+		"multiples": func() { NewLinear8(make([]float32, 64*64), few, 64, 64) },
+		"bytes of":  func() { team.Quantise(few, 1, 64, NewBytes(1, 64)) },
 		"heads":     func() { team.Attend(Text{Start: []int32{0, 1}, Dim: 64, Heads: 4}, make([]float32, 192), few) },
 		"threads":   func() { NewTeam(0, Plain) },
 	} {

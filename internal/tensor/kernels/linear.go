@@ -35,8 +35,9 @@ type Linear struct {
 }
 
 const (
-	panel  = 48 // columns of a float32 panel
-	panel8 = 64 // columns of a panel of bytes
+	panel  = 48  // columns of a float32 panel
+	panel8 = 64  // columns of a panel of bytes
+	turned = 128 // inputs of a layer of bytes that are turned together
 )
 
 // NewLinear packs weight (out, in) and bias (out). Free frees it.
@@ -55,13 +56,14 @@ func NewLinear(weight, bias []float32, in, out int) *Linear {
 
 // NewLinear8 packs weight (out, in), quantised to 8 bits with a scale for each output, and bias (out). Free frees it.
 func NewLinear8(weight, bias []float32, in, out int) *Linear {
-	if in%64 != 0 || out%64 != 0 {
-		panic(fmt.Sprintf("kernels: a layer of bytes from %d to %d values, want multiples of 64", in, out))
+	if in%turned != 0 || out%panel8 != 0 {
+		panic(fmt.Sprintf("kernels: a layer of bytes from %d to %d values, want multiples of %d and %d", in, out, turned, panel8))
 	}
 	l := newLinear(weight, bias, in, out, panel8)
 	l.panels8, l.scale, l.sums = memory[int8](in*out), memory[float32](out), memory[int32](out)
 	panels := (*C.int8_t)(unsafe.SliceData(l.panels8))
-	C.consilium_pack8(floats(weight, in*out, "weight"), C.int(in), C.int(out), panels, floats(l.scale, out, "scale"), ints(l.sums))
+	C.consilium_pack8(floats(weight, in*out, "weight"), C.int(in), C.int(out), panels, floats(l.scale, out, "scale"), ints(l.sums),
+		floats(make([]float32, in), in, "row"))
 	l.c8 = C.consilium_linear8{
 		in: C.int(in), out: C.int(out), panels: panels, bias: floats(l.bias, out, "bias"), scale: floats(l.scale, out, "scale"), sums: ints(l.sums),
 	}

@@ -94,8 +94,12 @@ func (b *Bytes) reserve(rows, dim int) *C.consilium_rows8 {
 	return &b.c
 }
 
-// Quantise writes x (rows, dim) to y: each row from its least to its largest value over 0 to 255.
+// Quantise writes x (rows, dim) to y for MultiplyBytes: every 128 neighbouring values of a row multiplied by Hadamard's
+// matrix, then each row from its least to its largest value over 0 to 255.
 func (t *Team) Quantise(x []float32, rows, dim int, y *Bytes) {
+	if dim%turned != 0 {
+		panic(fmt.Sprintf("kernels: rows of %d values as bytes, want a multiple of %d", dim, turned))
+	}
 	defer profile.End(profile.Begin(), "quantise", nil, 0)
 	C.consilium_quantise(t.c, floats(x, rows*dim, "x"), C.int(rows), C.int(dim), y.reserve(rows, dim))
 }

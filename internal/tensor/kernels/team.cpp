@@ -117,7 +117,7 @@ struct consilium_team {
   // rows calls f for runs of rows.
   template <typename F> void rows(int n, F f) {
     constexpr int run = 16;
-    parallel(panels(n, run), [&](int i, Scratch &) { f(i * run, i * run + run < n ? i * run + run : n); });
+    parallel(panels(n, run), [&](int i, Scratch &mine) { f(i * run, i * run + run < n ? i * run + run : n, mine); });
   }
 };
 
@@ -196,15 +196,17 @@ void consilium_multiply8(consilium_team *team, const consilium_linear8 *w, const
 }
 
 void consilium_quantise(consilium_team *team, const float *x, int rows, int dim, const consilium_rows8 *y) {
-  team->rows(rows, [&](int first, int last) { team->form->quantise(x, first, last, dim, *y); });
+  team->rows(rows, [&](int first, int last, Scratch &mine) {
+    team->form->quantise(x, first, last, dim, *y, static_cast<float *>(mine.get(dim * sizeof(float))));
+  });
 }
 
 void consilium_norm(consilium_team *team, float *x, int rows, int dim, const float *weight, const float *bias, float epsilon) {
-  team->rows(rows, [&](int first, int last) { team->form->norm(x, first, last, dim, weight, bias, epsilon); });
+  team->rows(rows, [&](int first, int last, Scratch &) { team->form->norm(x, first, last, dim, weight, bias, epsilon); });
 }
 
 void consilium_gate(consilium_team *team, const float *x, int rows, int dim, float *y) {
-  team->rows(rows, [&](int first, int last) { team->form->gate(x, first, last, dim, y); });
+  team->rows(rows, [&](int first, int last, Scratch &) { team->form->gate(x, first, last, dim, y); });
 }
 
 void consilium_embed(consilium_team *team, const consilium_text *text, const int32_t *ids, const float *words, const float *positions,
