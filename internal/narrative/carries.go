@@ -44,6 +44,9 @@ func claims(s analysis.Statement, words []string) error {
 	if len(words) > maxWords {
 		return fmt.Errorf("it has %d words and marks, at most %d are taken", len(words), maxWords)
 	}
+	if err := agrees(words); err != nil {
+		return err
+	}
 	pairs := map[string]bool{}
 	for i, w := range words {
 		if i > 0 {
@@ -55,6 +58,26 @@ func claims(s analysis.Statement, words []string) error {
 		}
 		if !Allows(s, w) || w == "." && i < len(words)-1 {
 			return fmt.Errorf("the word %q claims what was not judged", w)
+		}
+	}
+	return nil
+}
+
+// agrees checks "there is" and "there are" against the noun that follows.
+func agrees(words []string) error {
+	for i := 1; i < len(words); i++ {
+		if words[i-1] != "there" {
+			continue
+		}
+		many, one := words[i] == "are" || words[i] == "were", words[i] == "is" || words[i] == "was"
+		for _, w := range words[i+1:] {
+			if !observed[w] {
+				continue
+			}
+			if many && !plural[w] || one && plural[w] {
+				return fmt.Errorf("%q does not go with %q", "there "+words[i], w)
+			}
+			break
 		}
 	}
 	return nil

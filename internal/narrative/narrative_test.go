@@ -87,6 +87,8 @@ func TestCarries(t *testing.T) {
 		{chexpert.Consolidation, "Large consolidation", `"large"`},
 		{chexpert.Consolidation, "Consolidation has progressed", `"progressed"`},
 		{chexpert.Consolidation, "Ground glass and consolidation", "Lung Opacity"},
+		{chexpert.Pneumonia, "There is lung opacities consistent with pneumonia", `"there is" does not go with "opacities"`},
+		{chexpert.Consolidation, "There are consolidation", `"there are" does not go with "consolidation"`},
 		{chexpert.Pneumonia, "Pneumonia of both", `"both"`},
 		{chexpert.Pneumonia, "Viral pneumonia", `"viral"`},
 		{chexpert.Pneumonia, "Pneumonia with probability 0.9", "pneumonia"},

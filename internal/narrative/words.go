@@ -16,6 +16,9 @@ var observed = set(`edema oedema opacity opacities opacification opacifications 
 	consolidation consolidations consolidated consolidative pneumonia atelectasis atelectatic atelectases collapse effusion effusions fluid
 	thickening cardiomegaly`)
 
+// plural are those of them that "there is" does not go with.
+var plural = set(`opacities opacifications infiltrates consolidations atelectases effusions`)
+
 func set(words string) map[string]bool {
 	out := map[string]bool{}
 	for _, w := range strings.Fields(words) {

@@ -1,6 +1,11 @@
 package reportdoc
 
-import "consilium/internal/analysis"
+import (
+	"cmp"
+	"slices"
+
+	"consilium/internal/analysis"
+)
 
 // Bar is a finding for those who would rather look than read.
 type Bar struct {
@@ -8,11 +13,13 @@ type Bar struct {
 	Probability, Threshold float64 // from 0 to 1
 	Shown                  string  // the probability, in as many digits as tell it from the threshold
 	ShownThreshold         string
-	State                  string // whether it is present, and its band if it has one
+	State                  string // whether it is present
+	Band                   string // "" if it has none
 	Present                bool
 }
 
-// Bars returns one bar for each finding that the models judged, whatever the sentences say of it.
+// Bars returns one bar for each finding that the models judged, whatever the sentences say of it: first what is present,
+// then by falling probability.
 func (d *Document) Bars() []Bar {
 	var bars []Bar
 	for _, f := range d.Report.Result.Findings {
@@ -21,10 +28,14 @@ func (d *Document) Bars() []Bar {
 		if f.Present {
 			b.State = "present"
 		}
-		if name, ok := map[analysis.Band]string{analysis.High: "high", analysis.FollowUp: "follow-up", analysis.Low: "low"}[f.Band]; ok {
-			b.State += ", band " + name
-		}
+		b.Band = map[analysis.Band]string{analysis.High: "high", analysis.FollowUp: "follow-up", analysis.Low: "low"}[f.Band]
 		bars = append(bars, b)
 	}
+	slices.SortStableFunc(bars, func(a, b Bar) int {
+		if a.Present != b.Present {
+			return map[bool]int{true: -1, false: 1}[a.Present]
+		}
+		return cmp.Compare(b.Probability, a.Probability)
+	})
 	return bars
 }

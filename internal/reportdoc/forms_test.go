@@ -120,10 +120,10 @@ func TestPicturesKeepTheirShape(t *testing.T) {
 func TestFindingsAreDrawn(t *testing.T) {
 	d := document("x")
 	d.Report.Result.Findings = []analysis.Finding{
-		{Label: "Edema", Probability: 0.96, Threshold: 0.25, Present: true, Band: analysis.High, Modality: analysis.Image},
 		{Label: strings.Repeat("<b>wide</b>", 50), Probability: 0.1, Threshold: 0.5, Modality: analysis.Image},
+		{Label: "Edema", Probability: 0.96, Threshold: 0.25, Present: true, Band: analysis.High, Modality: analysis.Image},
 	}
-	if bars := d.Bars(); len(bars) != 2 || bars[0].State != "present, band high" || bars[0].Shown != "0.96" || bars[0].ShownThreshold != "0.25" || bars[1].State != "not present" {
+	if bars := d.Bars(); len(bars) != 2 || bars[0].State != "present" || bars[0].Band != "high" || bars[0].Shown != "0.96" || bars[0].ShownThreshold != "0.25" || bars[1].State != "not present" {
 		t.Errorf("%+v", bars)
 	}
 	html := write(t, d)["html"]

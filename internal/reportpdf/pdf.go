@@ -206,8 +206,12 @@ func (w *writer) bars(bars []reportdoc.Bar) {
 		bar(b.Threshold, 0.008, 26, 26, 26)
 		w.SetFont(family, style, 8)
 		w.CellFormat(left-2, high, w.fit(b.Label, left-2), "", 0, "L", false, 0, "")
+		text := fmt.Sprintf("%s, threshold %s: %s", b.Shown, b.ShownThreshold, b.State)
+		if b.Band != "" {
+			text += ", band " + b.Band
+		}
 		w.SetX(x + long + 2)
-		w.CellFormat(0, high, w.shown(fmt.Sprintf("%s, threshold %s: %s", b.Shown, b.ShownThreshold, b.State)), "", 1, "L", false, 0, "")
+		w.CellFormat(0, high, w.shown(text), "", 1, "L", false, 0, "")
 	}
 }
 
