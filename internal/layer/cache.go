@@ -15,3 +15,6 @@ func (m Memory) Append(a *tensor.Arena, later Memory) Memory {
 func (m Memory) Pick(a *tensor.Arena, rows tensor.T) Memory {
 	return Memory{keys: a.IndexSelect(m.keys, 0, rows), values: a.IndexSelect(m.values, 0, rows)}
 }
+
+// Tensors returns what has to be kept of the memory.
+func (m Memory) Tensors() []tensor.T { return []tensor.T{m.keys, m.values} }

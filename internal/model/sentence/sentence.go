@@ -108,6 +108,11 @@ const hidden = -1e4
 // from what is to be stated alone.
 func (m *Model) Forward(a *tensor.Arena, in Batch, words tensor.T) tensor.T {
 	read, begin := m.read(a, in)
+	return m.decode(a, read, begin, words)
+}
+
+// decode returns what Forward does of what read returned.
+func (m *Model) decode(a *tensor.Arena, read layer.Memory, begin, words tensor.T) tensor.T {
 	x := a.Cat(1, begin, a.Embedding(m.words, words)) // (B, T+1, D)
 	t := a.Size(x, 1)
 	x = a.Add(x, a.Narrow(m.place, 0, 0, t))

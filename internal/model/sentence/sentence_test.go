@@ -42,17 +42,18 @@ func TestCacheChangesNothing(t *testing.T) {
 		words := []int64{1, 2, 6, 3, 4}
 		batch := tiny.Batch(a, []*Input{input(1)})
 		whole := a.Float32s(m.Forward(a, batch, a.FromInt64(words, 1, int64(len(words)))))
-		state, logits := m.start(a, batch)
-		for i := 0; ; i++ {
-			for j, got := range a.Float32s(logits) {
-				if want := whole[i*len(tiny.Words)+j]; math.Abs(float64(got-want)) > 1e-5 {
-					t.Fatalf("word %d: logit %d is %v, and %v of the whole sentence", i, j, got, want)
+		for _, remember := range []bool{true, false} {
+			logits := m.Follow(a, batch, words, remember)
+			if len(logits) != len(words)+1 {
+				t.Fatalf("%d words have %d logits behind them", len(words), len(logits))
+			}
+			for i, row := range logits {
+				for j, got := range row {
+					if want := whole[i*len(tiny.Words)+j]; math.Abs(float64(got-want)) > 1e-5 {
+						t.Fatalf("word %d: logit %d is %v, and %v of the whole sentence", i, j, got, want)
+					}
 				}
 			}
-			if i == len(words) {
-				break
-			}
-			logits = m.next(a, state, a.Unsqueeze(a.Embedding(m.words, a.FromInt64(words[i:i+1], 1)), 1))
 		}
 	})
 }

@@ -11,6 +11,7 @@ import (
 
 // step is the state of a sentence that is being written, one row a hypothesis.
 type step struct {
+	mark int            // of the arena, before the first word
 	read layer.Memory   // the same for every row
 	own  []layer.Memory // of each application of the block
 	at   int64          // position of the next word
@@ -19,21 +20,54 @@ type step struct {
 // start reads the input of one sentence and returns the logits (1, V) of its first word.
 func (m *Model) start(a *tensor.Arena, in Batch) (*step, tensor.T) {
 	read, begin := m.read(a, in)
-	s := &step{read: read, own: make([]layer.Memory, m.config.Depth)}
+	s := &step{mark: a.Mark(), read: read, own: make([]layer.Memory, m.config.Depth)}
 	return s, m.next(a, s, begin)
 }
 
 // next returns the logits (R, V) of the word that follows token (R, 1, D), and keeps what the token is remembered by: each
-// step costs one token, however long the sentence is.
+// step costs one token, however long the sentence is. It frees everything else that was made since start.
 func (m *Model) next(a *tensor.Arena, s *step, token tensor.T) tensor.T {
+	rows, d := a.Size(token, 0), m.config.Dim
 	x := a.Add(token, a.Narrow(m.place, 0, s.at, 1))
 	s.at++
 	for i := range s.own {
 		y := m.norm1.Forward(a, x)
 		s.own[i] = s.own[i].Append(a, m.self.Memorise(a, y))
-		x = m.block(a, x, y, s.own[i], a.Zeros(1, 1, 1, 1), s.read)
+		x = a.Add(x, m.self.Read(a, y, s.own[i]))
+		// All rows read the same, so they are to it as the words of one.
+		seen := m.cross.Read(a, a.Reshape(m.norm2.Forward(a, x), 1, rows, d), s.read)
+		x = a.Add(x, a.Reshape(seen, rows, 1, d))
+		x = a.Add(x, m.mlp.Forward(a, m.norm3.Forward(a, x)))
 	}
-	return a.Select(m.out.Forward(a, m.final.Forward(a, x)), 1, 0)
+	logits := a.Select(m.out.Forward(a, m.final.Forward(a, x)), 1, 0)
+	keep := []tensor.T{logits}
+	for _, own := range s.own {
+		keep = append(keep, own.Tensors()...)
+	}
+	a.Release(s.mark, keep...)
+	return logits
+}
+
+// Follow returns the logits (V) of the word behind each of words, one word after the other as in Write; the first
+// are those of no word. If it does not remember, it computes all words before anew for each word: what remembering is
+// measured against.
+func (m *Model) Follow(a *tensor.Arena, in Batch, words []int64, remember bool) (logits [][]float32) {
+	if remember {
+		state, next := m.start(a, in)
+		for _, word := range words {
+			logits = append(logits, a.Float32s(next))
+			next = m.next(a, state, a.Unsqueeze(a.Embedding(m.words, a.FromInt64([]int64{word}, 1)), 1))
+		}
+		return append(logits, a.Float32s(next))
+	}
+	read, begin := m.read(a, in)
+	mark := a.Mark()
+	for n := range len(words) + 1 {
+		all := m.decode(a, read, begin, a.FromInt64(words[:n], 1, int64(n)))
+		logits = append(logits, a.Float32s(a.Select(all, 1, int64(n))))
+		a.Release(mark)
+	}
+	return logits
 }
 
 // hypothesis is a sentence that is being written.
@@ -68,9 +102,11 @@ func (m *Model) Write(a *tensor.Arena, in *Input, n int, allowed func(word strin
 		if len(beam) == 0 || len(done) >= 2*n {
 			break
 		}
-		pick := a.FromInt64(from, int64(len(from)))
-		for i := range state.own {
-			state.own[i] = state.own[i].Pick(a, pick)
+		if !inOrder(from, len(scores)/len(barred)) {
+			pick := a.FromInt64(from, int64(len(from)))
+			for i := range state.own {
+				state.own[i] = state.own[i].Pick(a, pick)
+			}
 		}
 		logits = m.next(a, state, a.Unsqueeze(a.Embedding(m.words, a.FromInt64(last, int64(len(last)))), 1))
 	}
@@ -82,6 +118,16 @@ func (m *Model) Write(a *tensor.Arena, in *Input, n int, allowed func(word strin
 		}
 	}
 	return out
+}
+
+// inOrder reports whether rows are all of n, one after the other.
+func inOrder(rows []int64, n int) bool {
+	for i, row := range rows {
+		if row != int64(i) {
+			return false
+		}
+	}
+	return len(rows) == n
 }
 
 // extend returns the n best hypotheses that are one word longer, and which row each comes from. Scores are the
