@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"time"
 
 	"consilium/internal/allinone"
@@ -23,6 +24,7 @@ import (
 	"consilium/internal/model/minilm"
 	"consilium/internal/tensor"
 	"consilium/internal/wire"
+	audioencoder "consilium/services/audio-encoder"
 	"consilium/services/fusion"
 	textencoder "consilium/services/text-encoder"
 	visionencoder "consilium/services/vision-encoder"
@@ -36,7 +38,7 @@ var benchCommand = command{
 	run: func(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) error {
 		flags := flag.NewFlagSet("consilium bench", flag.ContinueOnError)
 		flags.SetOutput(stderr)
-		only := flags.String("only", "", "`groups` to run, divided by commas: text, http, image, gateway")
+		only := flags.String("only", "", "`groups` to run, divided by commas: "+strings.Join(bench.GroupNames(), ", "))
 		file := flags.String("json", benchmarks, "`file` of the figures, in which the groups that ran are replaced; benchmarks.md beside it is written anew")
 		if err := flags.Parse(args); err != nil || flags.NArg() > 0 {
 			return errUsage
@@ -88,6 +90,10 @@ func contestants(getenv func(string) string, stderr io.Writer) (env bench.Env, c
 			c.Close()
 		}
 	}
+	self, err := os.Executable()
+	if err != nil {
+		return env, nil, err
+	}
 	text, err := textencoder.New(textencoder.Config{Device: "cpu"})
 	if err != nil {
 		return env, nil, err
@@ -111,8 +117,22 @@ func contestants(getenv func(string) string, stderr io.Writer) (env bench.Env, c
 		return env, nil, err
 	}
 	closers = append(closers, fuser)
+	audio, err := audioencoder.New(audioencoder.Config{Device: "cpu", Threads: 1})
+	if err != nil {
+		closeAll()
+		return env, nil, err
+	}
+	closers = append(closers, audio)
+	alone, err := newNets(fuser.Writer().Config())
+	if err != nil {
+		closeAll()
+		return env, nil, err
+	}
+	closers = append(closers, alone)
 	return bench.Env{
 		Text: text, TextInt8: short, Vision: vision, Fusion: fuser, Tensors: vision.EncodeTensors,
+		Radiographs: vision.Radiographs(), Segmenter: vision.Segmenter(), Writer: fuser.Writer(), Audio: audio,
+		Sound: alone.sound, Words: alone.words, Programs: filepath.Dir(self),
 		Wire: func(ctx context.Context) (analysis.TextEncoder, func() error, error) {
 			return overWire(ctx, text)
 		},

@@ -24,7 +24,7 @@ import (
 )
 
 var profileCommand = command{
-	name: "profile", arguments: "MODEL --input FILE[,FILE…] [--json]", summary: "time the layers of a model: " + strings.Join(subjectNames(), ", "),
+	name: "profile", arguments: "MODEL --input FILE,… [--json]", summary: "time the layers of a model: " + strings.Join(subjectNames(), ", "),
 	run: func(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) error {
 		flags := flag.NewFlagSet("consilium profile", flag.ContinueOnError)
 		flags.SetOutput(stderr)

@@ -62,10 +62,22 @@ type Env struct {
 	TextInt8 analysis.TextEncoder
 	Vision   analysis.VisionEncoder
 	Fusion   analysis.Fuser
+	// Radiographs, Segmenter and Writer are what reports need beside Vision and Fusion.
+	Radiographs analysis.VisionEncoder
+	Segmenter   analysis.Segmenter
+	Writer      analysis.SentenceWriter
+	// Audio computes on one thread.
+	Audio analysis.AudioEncoder
+	// Sound returns the vector of log-mel frames, of which the net gets so many at a time, on one thread.
+	Sound func(frames []float32, piece int) []float32
+	// Words returns the logits of so many words of a sentence and of the one behind them, by a decoder of the shipped shape.
+	Words func(ctx context.Context, words int, remember bool) ([][]float32, error)
 	// Tensors is the way of Vision for pictures that are decoded.
 	Tensors func(ctx context.Context, inputs [][]float32) ([]*analysis.Features, error)
 	// Wire returns Text as it is seen through its server.
 	Wire func(ctx context.Context) (analysis.TextEncoder, func() error, error)
+	// Programs is the folder of the programs that serve one model each.
+	Programs string
 	// Platform starts a platform with nothing stored and returns its address.
 	Platform func(ctx context.Context) (url string, stop func() error, err error)
 	// Peak measures how many floating-point operations a second a large product of matrices reaches.
@@ -90,15 +102,27 @@ type bench struct {
 // Group is a part of the run that may be asked for alone.
 type Group struct {
 	Name, About string
+	peers       bool // whether peers take part
 	run         func(*bench, context.Context) error
 }
 
 // Groups are all, in the order of the report.
 var Groups = []Group{
-	{"text", "Texts to vectors with all-MiniLM-L6-v2, tokens included.", (*bench).text},
-	{"http", "The same over HTTP, every text new.", (*bench).http},
-	{"image", "Decoded pictures to vectors with EfficientNet-Lite0, 224 pixels; and files to what the net reads.", (*bench).image},
-	{"gateway", "Questions to a platform as `consilium up` starts it, in milliseconds of the median.", (*bench).gateway},
+	{"text", "Texts to vectors with all-MiniLM-L6-v2, tokens included.", true, (*bench).text},
+	{"http", "The same over HTTP, every text new.", true, (*bench).http},
+	{"image", "Decoded pictures to vectors with EfficientNet-Lite0, 224 pixels; and files to what the net reads.", true, (*bench).image},
+	{"gateway", "Questions to a platform as `consilium up` starts it, in milliseconds of the median.", false, (*bench).gateway},
+	{"audio", "Sounds to vectors with the WaveNet.", false, (*bench).audio},
+	{"report", "Reports on a radiograph, by services in one process.", false, (*bench).report},
+	{"growth", "How the time grows with the size: the exponent of the time against the work, over the larger half of the sizes. 1 is as fast as the work, 0 not at all; time that every size costs lowers it.", false, (*bench).growth},
+}
+
+// GroupNames are the names of all groups.
+func GroupNames() (names []string) {
+	for _, g := range Groups {
+		names = append(names, g.Name)
+	}
+	return names
 }
 
 // Find returns the groups of that names, divided by commas, or all for "".
@@ -110,7 +134,7 @@ func Find(names string) ([]Group, error) {
 	for _, name := range strings.Split(names, ",") {
 		i := slices.IndexFunc(Groups, func(g Group) bool { return g.Name == name })
 		if i < 0 {
-			return nil, fmt.Errorf("bench %q: no such group; there are text, http, image and gateway", name)
+			return nil, fmt.Errorf("bench %q: no such group; there are %s", name, strings.Join(GroupNames(), ", "))
 		}
 		chosen = append(chosen, Groups[i])
 	}

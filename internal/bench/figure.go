@@ -54,6 +54,9 @@ type Figure struct {
 	Busy   bool    `json:"busy"`
 	// Rows are all contenders of the class, ours first.
 	Rows []Row `json:"rows,omitempty"`
+	// Sizes are what was measured of each size, from the smallest, and Unit what a size counts.
+	Sizes []Size `json:"sizes,omitempty"`
+	Unit  string `json:"unit,omitempty"`
 }
 
 // ratio returns the figure of a case for one class: ours to the best peer. tuned asks for the tuned peers only,

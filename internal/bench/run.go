@@ -66,7 +66,7 @@ func Measure(ctx context.Context, env Env, groups []Group) (*Report, error) {
 	if b.corpus, err = newCorpus(); err != nil {
 		return nil, err
 	}
-	if slices.ContainsFunc(groups, func(g Group) bool { return g.Name != "gateway" }) {
+	if slices.ContainsFunc(groups, func(g Group) bool { return g.peers }) {
 		if b.peers, err = install(ctx, env.Out, b.corpus, dir); err != nil {
 			return nil, err
 		}

@@ -15,6 +15,9 @@ func Table(w io.Writer, r *Report) {
 		for _, row := range f.Rows {
 			fmt.Fprintf(w, "  %-62s %8.1f/s best %8.1f/s median%s%s\n", row.Contender, row.Best, row.Median, row.share(", %.0f%% of peak"), row.nearness(", cosine %.4f, least %.4f"))
 		}
+		for _, size := range f.Sizes {
+			fmt.Fprintf(w, "  %8.0f %-8s %10.3f ms %10.3f us each %8s MB\n", size.Size, f.Unit, 1e3*size.Seconds, 1e6*size.Seconds/size.Size, size.megabytes())
+		}
 	}
 	for _, run := range r.Runs {
 		fmt.Fprintf(w, "%s: %v\n", run.Group, run)
@@ -87,7 +90,33 @@ func Markdown(w io.Writer, r *Report) {
 				fmt.Fprintf(w, "| %s | %s | %.1f | %.1f | %d | %s | %s |\n", f.Name, row.Contender, row.Best, row.Median, row.N, row.share("%.0f %%"), row.nearness("%.4f, %.4f"))
 			}
 		}
+		markdownSizes(w, g.Name, r.Figures)
 	}
+}
+
+// markdownSizes writes the sizes of a group's figures.
+func markdownSizes(w io.Writer, group string, figures []Figure) {
+	wrote := false
+	for _, f := range figures {
+		if f.Group != group || len(f.Sizes) == 0 {
+			continue
+		}
+		if !wrote {
+			fmt.Fprint(w, "\n| figure | size | ms | µs each | most memory, MB |\n| --- | ---: | ---: | ---: | ---: |\n")
+			wrote = true
+		}
+		for _, s := range f.Sizes {
+			fmt.Fprintf(w, "| %s | %.0f %s | %.3f | %.3f | %s |\n", f.Name, s.Size, f.Unit, 1e3*s.Seconds, 1e6*s.Seconds/s.Size, s.megabytes())
+		}
+	}
+}
+
+// megabytes writes the memory, "" where nobody knows it.
+func (s Size) megabytes() string {
+	if s.Resident == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%.0f", s.Resident/1e6)
 }
 
 // remark says what a figure is of, and why it does not count or is absent.

@@ -60,6 +60,9 @@ func (s *Service) Writer() *Writer { return s.writer }
 // Digest identifies the weights.
 func (w *Writer) Digest() string { return w.digest }
 
+// Config returns the shape of the decoder.
+func (w *Writer) Config() sentence.Config { return w.model.Config() }
+
 // WriteSentence implements analysis.SentenceWriter: drafts of the words that the statement allows. A request that the net
 // cannot take is InvalidArgument.
 func (w *Writer) WriteSentence(ctx context.Context, r *analysis.SentenceRequest) (*analysis.Drafts, error) {

@@ -64,6 +64,9 @@ func newFastConv(a *tensor.Arena, c conv, name string, scale float64) *kernels.L
 	return l
 }
 
+// Config returns the net's shape.
+func (f *Fast) Config() Config { return f.config }
+
 // Free frees the net.
 func (f *Fast) Free() {
 	for _, b := range f.blocks {
