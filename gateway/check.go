@@ -175,7 +175,7 @@ func (s *server) checkBody(w http.ResponseWriter, r *http.Request, operation *op
 	}
 	release = func() { s.inFlight.Release(room) }
 	r.Body = http.MaxBytesReader(w, r.Body, limit)
-	if mediaType == multipartForm || mediaType == multipartMany || mediaType == octetStream || mediaType == tarFile {
+	if mediaType == multipartForm || mediaType == multipartMany || mediaType == octetStream {
 		return release, nil
 	}
 	if err := s.checkJSONBody(r, operation, content.Schema.Value); err != nil {

@@ -37,6 +37,8 @@ type Config struct {
 	FindingBands analysis.Bands `env:"FINDING_BANDS" envDefault:"0.95,0.7"`
 	// DICOMDeidentify says whether what identifies a patient is taken out of DICOM before it is stored.
 	DICOMDeidentify Switch `env:"DICOM_DEIDENTIFY" envDefault:"on"`
+	// APIKeys says whether a request needs a key, which names its tenant; else everything is of one tenant.
+	APIKeys Switch `env:"API_KEYS" envDefault:"off"`
 	// KnowledgeDir is a folder with the static layer of the knowledge graph; without it, what is stored stays, or else the
 	// findings of radiographs alone are loaded.
 	KnowledgeDir string `env:"KNOWLEDGE_DIR"`

@@ -48,6 +48,9 @@ func TestExamples(t *testing.T) {
 					contentType, body = e.body(b.Value)
 					header.Set("Content-Type", contentType)
 				}
+				if operation.OperationID == restoreExport {
+					body = bytes.NewReader(f.takeExport())
+				}
 				response, content := f.do(method, target, header, body)
 				over := response.StatusCode == http.StatusConflict && operation.RequestBody == nil // a job that is done cannot be paused
 				if response.StatusCode >= 400 && !over {

@@ -18,9 +18,6 @@ import (
 // maxExports is how many exports may run at once: each holds a connection to the database.
 const maxExports = 2
 
-// tarFile is the media type of an export.
-const tarFile = "application/x-tar"
-
 // ExportAll implements GET /v1/export.
 func (s *server) ExportAll(ctx context.Context, _ api.ExportAllRequestObject) (api.ExportAllResponseObject, error) {
 	select {
@@ -53,7 +50,7 @@ func (e *export) VisitExportAllResponse(w http.ResponseWriter) error {
 			return fmt.Errorf("export %s: %w", name, err)
 		}
 		if !began { // until here an error is a problem
-			w.Header().Set("Content-Type", tarFile)
+			w.Header().Set("Content-Type", "application/x-tar")
 			w.Header().Set("Content-Disposition", `attachment; filename="consilium.tar"`)
 			w.WriteHeader(http.StatusOK)
 			archive, began = tar.NewWriter(w), true

@@ -82,6 +82,9 @@ func TestAnExportHoldsEverything(t *testing.T) {
 	}
 	tables := 0
 	for _, name := range f.tables("tenant_id") {
+		if name == "api_keys" { // which are the operator's
+			continue
+		}
 		if _, there := files["tables/"+name+"-0001.ndjson"]; !there {
 			t.Errorf("the export lacks the table %s", name)
 		}

@@ -118,6 +118,9 @@ func optional(s string) *string {
 // writeProblem answers with the problem that err is, and returns its status.
 func writeProblem(w http.ResponseWriter, r *http.Request, err error) int {
 	problem, retryAfter := problemOf(r.Context(), err)
+	if problem.Status == http.StatusUnauthorized {
+		w.Header().Set("WWW-Authenticate", `Bearer realm="consilium"`)
+	}
 	if retryAfter > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(retryAfter))
 	}

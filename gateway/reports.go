@@ -277,7 +277,7 @@ func (s *server) GetReportHistory(ctx context.Context, request api.GetReportHist
 func eventOf(e *analysis.ReportEvent) api.ReportEvent {
 	out := api.ReportEvent{
 		Revision: e.Revision, Action: api.ReportEventAction(e.Action), Status: api.ReportState(e.Status), Version: e.Version, Sha256: e.SHA256,
-		Reason: optional(e.Reason), TraceId: e.TraceID, At: e.At,
+		Key: optional(e.Key), Reason: optional(e.Reason), TraceId: e.TraceID, At: e.At,
 	}
 	if e.By.Name != "" {
 		out.By = &api.Person{Name: e.By.Name, Role: e.By.Role}

@@ -44,6 +44,9 @@ func (s *server) RejectReport(ctx context.Context, request api.RejectReportReque
 
 // change does one thing with the newest version of a report that the request has read, and returns what came of it.
 func (s *server) change(ctx context.Context, id string, ifMatch *string, action analysis.ReportAction, by api.Person, reason string, changes []api.SentenceChange) (*analysis.DiagnosticReport, error) {
+	if err := allowed(ctx, maySign, "sign, amend or reject reports"); err != nil {
+		return nil, err
+	}
 	texts := []struct{ field, text string }{{"by.name", by.Name}, {"by.role", by.Role}}
 	if action != analysis.SignReport {
 		texts = append(texts, struct{ field, text string }{"reason", reason})
@@ -73,6 +76,9 @@ func (s *server) change(ctx context.Context, id string, ifMatch *string, action 
 	event := &analysis.ReportEvent{
 		Revision: latest.Revision + 1, Action: action, Status: status, Version: latest.Version,
 		By: analysis.Person{Name: by.Name, Role: by.Role}, Reason: reason, TraceID: traceID(ctx),
+	}
+	if key := keyOf(ctx); key != nil {
+		event.Key = key.Name
 	}
 	var narrative *analysis.Narrative
 	if action == analysis.AmendReport {

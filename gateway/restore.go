@@ -20,6 +20,9 @@ const (
 
 // RestoreExport implements POST /v1/restore.
 func (s *server) RestoreExport(ctx context.Context, request api.RestoreExportRequestObject) (api.RestoreExportResponseObject, error) {
+	if err := allowed(ctx, mayManage, "restore an export"); err != nil {
+		return nil, err
+	}
 	select {
 	case s.imports <- struct{}{}:
 		return &restore{server: s, ctx: ctx, body: request.Body}, nil

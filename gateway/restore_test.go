@@ -30,7 +30,7 @@ func (f *fixture) takeExport() []byte {
 // restore gives an export to the gateway.
 func (f *fixture) restore(export []byte) (*http.Response, []byte) {
 	f.t.Helper()
-	return f.do(http.MethodPost, "/v1/restore", http.Header{"Content-Type": {"application/x-tar"}}, bytes.NewReader(export))
+	return f.do(http.MethodPost, "/v1/restore", http.Header{"Content-Type": {octetStream}}, bytes.NewReader(export))
 }
 
 func (f *fixture) restored(export []byte) (stored int) {
@@ -208,7 +208,7 @@ func TestEveryTableIsRestored(t *testing.T) {
 	from.known()
 	export := rowsOf(t, from.takeExport())
 	for _, table := range from.tables("tenant_id") {
-		if len(export[table]) == 0 && table != "answers" {
+		if len(export[table]) == 0 && table != "answers" && table != "api_keys" {
 			t.Errorf("nothing of %s is in the export of everything: let known store some", table)
 		}
 	}

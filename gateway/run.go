@@ -21,8 +21,12 @@ import (
 )
 
 // Run is the body of the program: it reads the settings, migrates the database, and serves until ctx ends. The
-// address goes to stdout as one line, http://host:port, when connections are accepted; the log goes to stderr.
+// address goes to stdout as one line, http://host:port, when connections are accepted; the log goes to stderr. With the argument
+// key it does something with keys instead.
 func Run(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) error {
+	if len(args) > 0 && args[0] == "key" {
+		return runKey(ctx, args[1:], getenv, stdout, stderr)
+	}
 	getenv, err := withFlags(args, getenv, stderr)
 	if err != nil {
 		return err
@@ -104,6 +108,12 @@ func Build(ctx context.Context, config Config, log *slog.Logger, observer *serve
 		if deps.DICOMSecret, err = store.Secret(ctx, "dicom_uid"); err != nil {
 			return deps, nil, err
 		}
+	}
+	if config.APIKeys {
+		deps.Key = store.Key
+		log.Info("a request needs a key, which names its tenant")
+	} else {
+		log.Info("no request needs a key: everything is of one tenant", "setting", serve.Prefix+"API_KEYS")
 	}
 	if deps.CursorSecret, err = store.Secret(ctx, "cursor"); err != nil {
 		return deps, nil, err

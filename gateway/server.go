@@ -39,6 +39,8 @@ type Deps struct {
 	DICOMSecret []byte
 	// CursorSecret seals the cursors of lists; processes that share it take each other's.
 	CursorSecret []byte
+	// Key returns the key that a request sent, nil if it is none; nil where nobody needs a key and there is one tenant.
+	Key func(ctx context.Context, secret string) (*analysis.Key, error)
 	// Exporter gives a tenant everything that is stored of it.
 	Exporter analysis.Exporter
 	// Space is where studies are searched by what they hold.
@@ -186,6 +188,8 @@ func New(deps Deps) (http.Handler, error) {
 	r.Get("/v1/studies/{study_id}/similar", op.FindSimilar)
 	r.Get("/v1/export", op.ExportAll)
 	r.Post("/v1/restore", op.RestoreExport)
+	r.Get("/v1/tenant", op.GetTenant)
+	r.Delete("/v1/tenant", op.DeleteTenant)
 	r.Get("/v1/limits", op.GetLimits)
 	r.Get("/healthz", op.GetHealth)
 	r.Get("/readyz", op.GetReadiness)
@@ -211,7 +215,7 @@ func (s *server) prepare(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeoutCause(r.Context(), s.Limits.RequestTime, errTimeout)
 		defer cancel()
-		ctx, timing := pipeline.WithTiming(analysis.WithTenant(ctx, analysis.DefaultTenant))
+		ctx, timing := pipeline.WithTiming(ctx)
 		h := w.Header()
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("X-Frame-Options", "DENY")
@@ -230,6 +234,12 @@ func (s *server) prepare(next http.Handler) http.Handler {
 		}})
 		prepared := r.WithContext(ctx)
 		defer hideUIDs(prepared) // whose URL is that of r
+		ctx, err := s.withTenant(prepared)
+		if err != nil {
+			s.fail(w, prepared, err)
+			return
+		}
+		prepared = prepared.WithContext(ctx)
 		next.ServeHTTP(w, prepared)
 		r.Pattern = prepared.Pattern // the observer outside names the route by it
 	})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"strings"
 
@@ -17,21 +18,28 @@ type platform struct {
 }
 
 // connect returns the platform at url; nothing is sent yet.
-func connect(url string) (*platform, error) {
-	api, err := client.NewClientWithResponses(url)
+func connect(url string, options ...client.ClientOption) (*platform, error) {
+	api, err := client.NewClientWithResponses(url, options...)
 	if err != nil {
 		return nil, fmt.Errorf("connect to %s: %w", url, err)
 	}
 	return &platform{api}, nil
 }
 
-// running returns the platform that the settings name.
+// running returns the platform that the settings name, spoken to with their key if they have one.
 func running(getenv func(string) string) (*platform, error) {
 	url := getenv("CONSILIUM_URL")
 	if url == "" {
 		url = "http://" + allinone.DefaultListen
 	}
-	return connect(url)
+	key := getenv("CONSILIUM_API_KEY")
+	if key == "" {
+		return connect(url)
+	}
+	return connect(url, client.WithRequestEditorFn(func(_ context.Context, r *http.Request) error {
+		r.Header.Set("Authorization", "Bearer "+key)
+		return nil
+	}))
 }
 
 // refused is the error of an answer that is not what was asked for.

@@ -29,7 +29,7 @@ var restoreCommand = command{
 		}
 		now := time.Now()
 		body := &sent{file: file, size: info.Size(), start: now, told: now, progress: stderr}
-		r, err := p.api.RestoreExportWithBodyWithResponse(ctx, "application/x-tar", body)
+		r, err := p.api.RestoreExportWithBodyWithResponse(ctx, "application/octet-stream", body)
 		if err != nil {
 			return fmt.Errorf("restore: %w", err)
 		}

@@ -1389,6 +1389,16 @@ type JobState string
 // - `evaluate` compares answers, or findings, with what is known of each study, and stores neither with the study.
 type JobTask string
 
+// Key defines model for Key.
+type Key struct {
+	// MayManage Take an export back, and delete everything
+	MayManage bool `json:"may_manage"`
+
+	// MaySign Sign, amend and reject reports
+	MaySign bool   `json:"may_sign"`
+	Name    string `json:"name"`
+}
+
 // KnowledgeAddedFact defines model for KnowledgeAddedFact.
 type KnowledgeAddedFact struct {
 	Fact KnowledgeFact `json:"fact"`
@@ -2027,7 +2037,10 @@ type ReportEvent struct {
 	// By Who does something, by their own word; without control characters
 	//
 	// Example: {"name":"Ada Vogt","role":"radiologist"}
-	By       *Person `json:"by,omitempty"`
+	By *Person `json:"by,omitempty"`
+
+	// Key The name of the key by which it was done, where requests need one
+	Key      *string `json:"key,omitempty"`
 	Reason   *string `json:"reason,omitempty"`
 	Revision int     `json:"revision"`
 
@@ -2322,6 +2335,12 @@ type StudyMetadata struct {
 	// Example: 2026-03-31
 	StudyDate *Day    `json:"study_date,omitempty"`
 	Title     *string `json:"title,omitempty"`
+}
+
+// Tenant defines model for Tenant.
+type Tenant struct {
+	Key    *Key   `json:"key,omitempty"`
+	Tenant string `json:"tenant"`
 }
 
 // TraceID W3C trace id of the request, also in the log
@@ -2627,6 +2646,12 @@ type ImportStudiesParams struct {
 // FindImportedJSONBody defines parameters for FindImported.
 type FindImportedJSONBody struct {
 	ImportSha256 []string `json:"import_sha256"`
+}
+
+// DeleteTenantParams defines parameters for DeleteTenant.
+type DeleteTenantParams struct {
+	// Confirm The name of the tenant, so that nobody does this by mistake
+	Confirm string `form:"confirm" json:"confirm"`
 }
 
 // VqaMultipartBody defines parameters for Vqa.
@@ -3067,6 +3092,12 @@ type ServerInterface interface {
 	// FindImported Ask which studies were imported before
 	// (POST /v1/studies:imported)
 	FindImported(w http.ResponseWriter, r *http.Request)
+	// DeleteTenant Delete everything that you stored
+	// (DELETE /v1/tenant)
+	DeleteTenant(w http.ResponseWriter, r *http.Request, params DeleteTenantParams)
+	// GetTenant Read who you are
+	// (GET /v1/tenant)
+	GetTenant(w http.ResponseWriter, r *http.Request)
 	// Vqa Ask a question without storing anything
 	// (POST /v1/vqa)
 	Vqa(w http.ResponseWriter, r *http.Request)
@@ -3427,6 +3458,18 @@ func (_ Unimplemented) ImportStudies(w http.ResponseWriter, r *http.Request, par
 // FindImported Ask which studies were imported before
 // (POST /v1/studies:imported)
 func (_ Unimplemented) FindImported(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// DeleteTenant Delete everything that you stored
+// (DELETE /v1/tenant)
+func (_ Unimplemented) DeleteTenant(w http.ResponseWriter, r *http.Request, params DeleteTenantParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// GetTenant Read who you are
+// (GET /v1/tenant)
+func (_ Unimplemented) GetTenant(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -5489,6 +5532,53 @@ func (siw *ServerInterfaceWrapper) FindImported(w http.ResponseWriter, r *http.R
 	handler.ServeHTTP(w, r)
 }
 
+// DeleteTenant operation middleware
+func (siw *ServerInterfaceWrapper) DeleteTenant(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DeleteTenantParams
+
+	// ------------- Required query parameter "confirm" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "confirm", r.URL.Query(), &params.Confirm, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "confirm"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "confirm", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.DeleteTenant(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetTenant operation middleware
+func (siw *ServerInterfaceWrapper) GetTenant(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetTenant(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // Vqa operation middleware
 func (siw *ServerInterfaceWrapper) Vqa(w http.ResponseWriter, r *http.Request) {
 
@@ -5777,6 +5867,12 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 	})
 	r.Group(func(r chi.Router) {
 		r.Post(options.BaseURL+"/v1/restore", wrapper.RestoreExport)
+	})
+	r.Group(func(r chi.Router) {
+		r.Delete(options.BaseURL+"/v1/tenant", wrapper.DeleteTenant)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/v1/tenant", wrapper.GetTenant)
 	})
 	r.Group(func(r chi.Router) {
 		r.Get(options.BaseURL+"/v1/limits", wrapper.GetLimits)
@@ -9034,6 +9130,109 @@ func (response FindImporteddefaultApplicationProblemPlusJSONResponse) VisitFindI
 	return err
 }
 
+type DeleteTenantRequestObject struct {
+	Params DeleteTenantParams
+}
+
+type DeleteTenantResponseObject interface {
+	VisitDeleteTenantResponse(w http.ResponseWriter) error
+}
+
+type DeleteTenant202JSONResponse struct {
+	StudiesLeft int `json:"studies_left"`
+}
+
+func (response DeleteTenant202JSONResponse) VisitDeleteTenantResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteTenant204Response struct {
+}
+
+func (response DeleteTenant204Response) VisitDeleteTenantResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteTenantdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response DeleteTenantdefaultApplicationProblemPlusJSONResponse) VisitDeleteTenantResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetTenantRequestObject struct {
+}
+
+type GetTenantResponseObject interface {
+	VisitGetTenantResponse(w http.ResponseWriter) error
+}
+
+type GetTenant200JSONResponse Tenant
+
+func (response GetTenant200JSONResponse) VisitGetTenantResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetTenant304Response = NotModifiedResponse
+
+func (response GetTenant304Response) VisitGetTenantResponse(w http.ResponseWriter) error {
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(304)
+	return nil
+}
+
+type GetTenantdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response GetTenantdefaultApplicationProblemPlusJSONResponse) VisitGetTenantResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type VqaRequestObject struct {
 	Body *multipart.Reader
 }
@@ -9256,6 +9455,12 @@ type StrictServerInterface interface {
 	// FindImported Ask which studies were imported before
 	// (POST /v1/studies:imported)
 	FindImported(ctx context.Context, request FindImportedRequestObject) (FindImportedResponseObject, error)
+	// DeleteTenant Delete everything that you stored
+	// (DELETE /v1/tenant)
+	DeleteTenant(ctx context.Context, request DeleteTenantRequestObject) (DeleteTenantResponseObject, error)
+	// GetTenant Read who you are
+	// (GET /v1/tenant)
+	GetTenant(ctx context.Context, request GetTenantRequestObject) (GetTenantResponseObject, error)
 	// Vqa Ask a question without storing anything
 	// (POST /v1/vqa)
 	Vqa(ctx context.Context, request VqaRequestObject) (VqaResponseObject, error)
@@ -10912,6 +11117,56 @@ func (sh *strictHandler) FindImported(w http.ResponseWriter, r *http.Request) {
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(FindImportedResponseObject); ok {
 		if err := validResponse.VisitFindImportedResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// DeleteTenant operation middleware
+func (sh *strictHandler) DeleteTenant(w http.ResponseWriter, r *http.Request, params DeleteTenantParams) {
+	var request DeleteTenantRequestObject
+
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteTenant(ctx, request.(DeleteTenantRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteTenant")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(DeleteTenantResponseObject); ok {
+		if err := validResponse.VisitDeleteTenantResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetTenant operation middleware
+func (sh *strictHandler) GetTenant(w http.ResponseWriter, r *http.Request) {
+	var request GetTenantRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetTenant(ctx, request.(GetTenantRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetTenant")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetTenantResponseObject); ok {
+		if err := validResponse.VisitGetTenantResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

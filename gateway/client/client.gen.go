@@ -1387,6 +1387,16 @@ type JobState string
 // - `evaluate` compares answers, or findings, with what is known of each study, and stores neither with the study.
 type JobTask string
 
+// Key defines model for Key.
+type Key struct {
+	// MayManage Take an export back, and delete everything
+	MayManage bool `json:"may_manage"`
+
+	// MaySign Sign, amend and reject reports
+	MaySign bool   `json:"may_sign"`
+	Name    string `json:"name"`
+}
+
 // KnowledgeAddedFact defines model for KnowledgeAddedFact.
 type KnowledgeAddedFact struct {
 	Fact KnowledgeFact `json:"fact"`
@@ -2025,7 +2035,10 @@ type ReportEvent struct {
 	// By Who does something, by their own word; without control characters
 	//
 	// Example: {"name":"Ada Vogt","role":"radiologist"}
-	By       *Person `json:"by,omitempty"`
+	By *Person `json:"by,omitempty"`
+
+	// Key The name of the key by which it was done, where requests need one
+	Key      *string `json:"key,omitempty"`
 	Reason   *string `json:"reason,omitempty"`
 	Revision int     `json:"revision"`
 
@@ -2320,6 +2333,12 @@ type StudyMetadata struct {
 	// Example: 2026-03-31
 	StudyDate *Day    `json:"study_date,omitempty"`
 	Title     *string `json:"title,omitempty"`
+}
+
+// Tenant defines model for Tenant.
+type Tenant struct {
+	Key    *Key   `json:"key,omitempty"`
+	Tenant string `json:"tenant"`
 }
 
 // TraceID W3C trace id of the request, also in the log
@@ -2625,6 +2644,12 @@ type ImportStudiesParams struct {
 // FindImportedJSONBody defines parameters for FindImported.
 type FindImportedJSONBody struct {
 	ImportSha256 []string `json:"import_sha256"`
+}
+
+// DeleteTenantParams defines parameters for DeleteTenant.
+type DeleteTenantParams struct {
+	// Confirm The name of the tenant, so that nobody does this by mistake
+	Confirm string `form:"confirm" json:"confirm"`
 }
 
 // VqaMultipartBody defines parameters for Vqa.
@@ -3532,6 +3557,21 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /v1/studies:imported (the `FindImported` operationId).
 	FindImported(ctx context.Context, body FindImportedJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteTenant Delete everything that you stored
+	//
+	// Studies with all that came of them, jobs, models and facts, as deleting each of them does. What was done with reports stays
+	// known. Where there is too much for one request, 202 says how many studies are left: repeat the request.
+	//
+	// Corresponds with DELETE /v1/tenant (the `DeleteTenant` operationId).
+	DeleteTenant(ctx context.Context, params *DeleteTenantParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetTenant Read who you are
+	//
+	// The tenant whose data every route reads and writes, and the key that names it, where requests need one.
+	//
+	// Corresponds with GET /v1/tenant (the `GetTenant` operationId).
+	GetTenant(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// VqaWithBody Ask a question without storing anything
 	//
@@ -4794,6 +4834,41 @@ func (c *Client) FindImportedWithBody(ctx context.Context, contentType string, b
 // Corresponds with POST /v1/studies:imported (the `FindImported` operationId).
 func (c *Client) FindImported(ctx context.Context, body FindImportedJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewFindImportedRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteTenant Delete everything that you stored
+//
+// Studies with all that came of them, jobs, models and facts, as deleting each of them does. What was done with reports stays
+// known. Where there is too much for one request, 202 says how many studies are left: repeat the request.
+//
+// Corresponds with DELETE /v1/tenant (the `DeleteTenant` operationId).
+func (c *Client) DeleteTenant(ctx context.Context, params *DeleteTenantParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteTenantRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetTenant Read who you are
+//
+// The tenant whose data every route reads and writes, and the key that names it, where requests need one.
+//
+// Corresponds with GET /v1/tenant (the `GetTenant` operationId).
+func (c *Client) GetTenant(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetTenantRequest(c.Server)
 	if err != nil {
 		return nil, err
 	}
@@ -7600,6 +7675,83 @@ func NewFindImportedRequestWithBody(server string, contentType string, body io.R
 	return req, nil
 }
 
+// NewDeleteTenantRequest constructs an http.Request for the DeleteTenant method
+func NewDeleteTenantRequest(server string, params *DeleteTenantParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/tenant")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "confirm", params.Confirm, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetTenantRequest constructs an http.Request for the GetTenant method
+func NewGetTenantRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/tenant")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewVqaRequestWithBody constructs an http.Request for the Vqa method, with any body, and a specified content type
 func NewVqaRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
 	var err error
@@ -8335,6 +8487,25 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /v1/studies:imported (the `FindImported` operationId).
 	FindImportedWithResponse(ctx context.Context, body FindImportedJSONRequestBody, reqEditors ...RequestEditorFn) (*FindImportedResponse, error)
+
+	// DeleteTenantWithResponse Delete everything that you stored
+	//
+	// Studies with all that came of them, jobs, models and facts, as deleting each of them does. What was done with reports stays
+	// known. Where there is too much for one request, 202 says how many studies are left: repeat the request.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /v1/tenant (the `DeleteTenant` operationId).
+	DeleteTenantWithResponse(ctx context.Context, params *DeleteTenantParams, reqEditors ...RequestEditorFn) (*DeleteTenantResponse, error)
+
+	// GetTenantWithResponse Read who you are
+	//
+	// The tenant whose data every route reads and writes, and the key that names it, where requests need one.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/tenant (the `GetTenant` operationId).
+	GetTenantWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetTenantResponse, error)
 
 	// VqaWithBodyWithResponse Ask a question without storing anything
 	//
@@ -11799,6 +11970,127 @@ func (r FindImportedResponse) ContentType() string {
 	return ""
 }
 
+// DeleteTenantResponseDefaultHeaders the declared response headers of an HTTP default response for DeleteTenant
+type DeleteTenantResponseDefaultHeaders struct {
+	RetryAfter *int
+}
+
+type DeleteTenantResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *struct {
+		StudiesLeft int `json:"studies_left"`
+	}
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *DeleteTenantResponseDefaultHeaders
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r DeleteTenantResponse) GetJSON202() *struct {
+	StudiesLeft int `json:"studies_left"`
+} {
+	return r.JSON202
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r DeleteTenantResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteTenantResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteTenantResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteTenantResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteTenantResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetTenantResponse304Headers the declared response headers of an HTTP 304 response for GetTenant
+type GetTenantResponse304Headers struct {
+	ETag string
+}
+
+// GetTenantResponseDefaultHeaders the declared response headers of an HTTP default response for GetTenant
+type GetTenantResponseDefaultHeaders struct {
+	RetryAfter *int
+}
+
+type GetTenantResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Tenant
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers304 the parsed response headers for an HTTP 304 response
+	Headers304 *GetTenantResponse304Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetTenantResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetTenantResponse) GetJSON200() *Tenant {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetTenantResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetTenantResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetTenantResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetTenantResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetTenantResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // VqaResponseDefaultHeaders the declared response headers of an HTTP default response for Vqa
 type VqaResponseDefaultHeaders struct {
 	RetryAfter *int
@@ -12929,6 +13221,37 @@ func (c *ClientWithResponses) FindImportedWithResponse(ctx context.Context, body
 		return nil, err
 	}
 	return ParseFindImportedResponse(rsp)
+}
+
+// DeleteTenantWithResponse Delete everything that you stored
+//
+// Studies with all that came of them, jobs, models and facts, as deleting each of them does. What was done with reports stays
+// known. Where there is too much for one request, 202 says how many studies are left: repeat the request.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /v1/tenant (the `DeleteTenant` operationId).
+func (c *ClientWithResponses) DeleteTenantWithResponse(ctx context.Context, params *DeleteTenantParams, reqEditors ...RequestEditorFn) (*DeleteTenantResponse, error) {
+	rsp, err := c.DeleteTenant(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteTenantResponse(rsp)
+}
+
+// GetTenantWithResponse Read who you are
+//
+// The tenant whose data every route reads and writes, and the key that names it, where requests need one.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/tenant (the `GetTenant` operationId).
+func (c *ClientWithResponses) GetTenantWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetTenantResponse, error) {
+	rsp, err := c.GetTenant(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetTenantResponse(rsp)
 }
 
 // VqaWithBodyWithResponse Ask a question without storing anything
@@ -16075,6 +16398,116 @@ func ParseFindImportedResponse(rsp *http.Response) (*FindImportedResponse, error
 	switch {
 	case true:
 		var headers FindImportedResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseDeleteTenantResponse parses an HTTP response from a DeleteTenantWithResponse call
+func ParseDeleteTenantResponse(rsp *http.Response) (*DeleteTenantResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteTenantResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest struct {
+			StudiesLeft int `json:"studies_left"`
+		}
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers DeleteTenantResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetTenantResponse parses an HTTP response from a GetTenantWithResponse call
+func ParseGetTenantResponse(rsp *http.Response) (*GetTenantResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetTenantResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Tenant
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case rsp.StatusCode == 304:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 304:
+		var headers GetTenantResponse304Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers304 = &headers
+	case true:
+		var headers GetTenantResponseDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {

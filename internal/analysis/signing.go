@@ -54,7 +54,7 @@ func (s ReportStatus) After(action ReportAction) (ReportStatus, error) {
 // Signed reports whether a person answers for a report in this state.
 func (s ReportStatus) Signed() bool { return s == ReportFinal || s == ReportAmended }
 
-// Person is who did something, as the request says; nobody has checked it.
+// Person is who did something, as the request says. What was checked is the key of the event, if it has one.
 type Person struct {
 	Name string
 	Role string
@@ -68,6 +68,7 @@ type ReportEvent struct {
 	Version  int          // the version that it made or was about
 	SHA256   string       // of what that version says, lower-case hex
 	By       Person       // empty for CreateReport
+	Key      string       // the name of the key by which it was done, "" where nobody needs one
 	Reason   string       // of AmendReport and RejectReport
 	TraceID  string
 	At       time.Time

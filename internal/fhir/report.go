@@ -243,7 +243,11 @@ func (w *writer) provenance(targets []reference) {
 			if e.Action == analysis.AmendReport {
 				kind = role("author", "Author")
 			}
-			p.Agent = []agent{{Type: kind, Role: []concept{{Text: reportdoc.Plain(e.By.Role)}}, Who: reference{Display: reportdoc.Plain(e.By.Name)}}}
+			who := reference{Display: reportdoc.Plain(e.By.Name)}
+			if e.Key != "" {
+				who.Identifier = &identifier{"urn:consilium:key", reportdoc.Plain(e.Key)}
+			}
+			p.Agent = []agent{{Type: kind, Role: []concept{{Text: reportdoc.Plain(e.By.Role)}}, Who: who}}
 		}
 		w.add(p.ID, p)
 	}

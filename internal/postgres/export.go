@@ -36,10 +36,10 @@ func (s *Store) Export(ctx context.Context, file func(name string, size int64, c
 	}))
 }
 
-// tenantTables returns the tables whose rows belong to tenants.
+// tenantTables returns the tables whose rows belong to tenants. Keys are the operator's.
 func tenantTables(ctx context.Context, tx pgx.Tx) ([]string, error) {
 	rows, err := tx.Query(ctx, `SELECT c.table_name FROM information_schema.columns c JOIN information_schema.tables t USING (table_schema, table_name)
-		WHERE c.table_schema = current_schema() AND c.column_name = 'tenant_id' AND t.table_type = 'BASE TABLE' ORDER BY c.table_name`)
+		WHERE c.table_schema = current_schema() AND c.column_name = 'tenant_id' AND c.table_name <> 'api_keys' AND t.table_type = 'BASE TABLE' ORDER BY c.table_name`)
 	if err != nil {
 		return nil, err
 	}

@@ -56,10 +56,10 @@ func writeVersion(ctx context.Context, tx pgx.Tx, tenant, id string, version int
 
 // writeEvent stores what was done with a report that was in the state was, and sets the digest and the time.
 func writeEvent(ctx context.Context, tx pgx.Tx, tenant, id string, was analysis.ReportStatus, event *analysis.ReportEvent) error {
-	return tx.QueryRow(ctx, `INSERT INTO report_events (tenant_id, report_id, revision, action, was, status, version, name, role, reason, trace_id, sha256)
-		SELECT $1, $2, $3, $4, NULLIF($5, ''), $6, $7, $8, $9, $10, $11, encode(sha256(convert_to(narrative::text, 'UTF8')), 'hex')
+	return tx.QueryRow(ctx, `INSERT INTO report_events (tenant_id, report_id, revision, action, was, status, version, name, role, reason, trace_id, api_key, sha256)
+		SELECT $1, $2, $3, $4, NULLIF($5, ''), $6, $7, $8, $9, $10, $11, $12, encode(sha256(convert_to(narrative::text, 'UTF8')), 'hex')
 		FROM report_versions WHERE tenant_id = $1 AND report_id = $2 AND version = $7 RETURNING sha256, at`,
-		tenant, id, event.Revision, event.Action, was, event.Status, event.Version, event.By.Name, event.By.Role, event.Reason, event.TraceID).
+		tenant, id, event.Revision, event.Action, was, event.Status, event.Version, event.By.Name, event.By.Role, event.Reason, event.TraceID, event.Key).
 		Scan(&event.SHA256, &event.At)
 }
 
@@ -120,13 +120,13 @@ func (s *Store) reportVersion(ctx context.Context, id string, version int) (*ana
 
 // events returns everything that was done with a report, oldest first.
 func events(ctx context.Context, tx pgx.Tx, tenant, id string) ([]analysis.ReportEvent, error) {
-	rows, err := tx.Query(ctx, `SELECT revision, action, status, version, sha256, name, role, reason, trace_id, at
+	rows, err := tx.Query(ctx, `SELECT revision, action, status, version, sha256, name, role, reason, trace_id, api_key, at
 		FROM report_events WHERE tenant_id = $1 AND report_id = $2 ORDER BY revision`, tenant, id)
 	if err != nil {
 		return nil, err
 	}
 	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (e analysis.ReportEvent, err error) {
-		err = row.Scan(&e.Revision, &e.Action, &e.Status, &e.Version, &e.SHA256, &e.By.Name, &e.By.Role, &e.Reason, &e.TraceID, &e.At)
+		err = row.Scan(&e.Revision, &e.Action, &e.Status, &e.Version, &e.SHA256, &e.By.Name, &e.By.Role, &e.Reason, &e.TraceID, &e.Key, &e.At)
 		return e, err
 	})
 }

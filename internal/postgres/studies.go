@@ -208,20 +208,29 @@ func (s *Store) DeleteStudy(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
+	deleted, err := s.deleteStudies(ctx, tenant, []string{id})
+	if err == nil && deleted == 0 {
+		return noStudy(id)
+	}
+	return err
+}
+
+// deleteStudies deletes those of the studies that there are, in one transaction, and then the bytes that nobody holds any more.
+func (s *Store) deleteStudies(ctx context.Context, tenant string, ids []string) (deleted int64, err error) {
 	var digests []string
 	err = s.inTx(ctx, "delete a study", func(tx pgx.Tx) error {
 		// From here on nobody adds an instance, whose bytes would be forgotten.
-		if _, err := tx.Exec(ctx, "SELECT FROM studies WHERE tenant_id = $1 AND id = $2 FOR UPDATE", tenant, id); err != nil {
+		if _, err := tx.Exec(ctx, "SELECT FROM studies WHERE tenant_id = $1 AND id = ANY($2) ORDER BY id FOR UPDATE", tenant, ids); err != nil {
 			return err
 		}
-		rows, err := tx.Query(ctx, "SELECT DISTINCT sha256 FROM artefacts WHERE tenant_id = $1 AND study_id = $2 ORDER BY sha256", tenant, id)
+		rows, err := tx.Query(ctx, "SELECT DISTINCT sha256 FROM artefacts WHERE tenant_id = $1 AND study_id = ANY($2) ORDER BY sha256", tenant, ids)
 		if err != nil {
 			return err
 		}
 		if digests, err = pgx.CollectRows(rows, pgx.RowTo[string]); err != nil {
 			return err
 		}
-		rows, err = tx.Query(ctx, "SELECT DISTINCT question FROM answers WHERE tenant_id = $1 AND study_id = $2", tenant, id)
+		rows, err = tx.Query(ctx, "SELECT DISTINCT question FROM answers WHERE tenant_id = $1 AND study_id = ANY($2)", tenant, ids)
 		if err != nil {
 			return err
 		}
@@ -229,17 +238,15 @@ func (s *Store) DeleteStudy(ctx context.Context, id string) error {
 		if err != nil {
 			return err
 		}
-		tag, err := tx.Exec(ctx, "DELETE FROM studies WHERE tenant_id = $1 AND id = $2", tenant, id)
-		if err == nil && tag.RowsAffected() == 0 {
-			return noStudy(id)
-		}
+		tag, err := tx.Exec(ctx, "DELETE FROM studies WHERE tenant_id = $1 AND id = ANY($2)", tenant, ids)
 		if err != nil {
 			return err
 		}
+		deleted = tag.RowsAffected()
 		return noteForgotten(ctx, tx, digests, questions)
 	})
 	if err != nil {
-		return err
+		return 0, err
 	}
-	return s.reclaim(ctx, tenant, digests)
+	return deleted, s.reclaim(ctx, tenant, digests)
 }
