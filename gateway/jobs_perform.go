@@ -63,7 +63,7 @@ func compare(result *jobs.Result, work *jobs.Work) {
 
 func (s *server) performReport(ctx context.Context, work *jobs.Work) (*jobs.Outcome, error) {
 	o := &work.Options
-	request := &analysis.Request{Task: analysis.Report, Strict: o.Strict, Whole: o.Whole}
+	request := &analysis.Request{Task: analysis.Report, Strict: o.Strict, Whole: o.Whole, FindingsOnly: work.Task == jobs.Evaluate}
 	artefacts, err := s.load(ctx, work.StudyID, unless(o.Artefacts, len(o.Artefacts) == 0), request)
 	if err != nil {
 		return nil, err

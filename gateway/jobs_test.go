@@ -17,6 +17,7 @@ import (
 
 	"consilium/gateway/client"
 	"consilium/internal/analysis"
+	"consilium/internal/pipeline"
 	"consilium/internal/postgres"
 )
 
@@ -207,11 +208,22 @@ func TestTheOtherTasks(t *testing.T) {
 		}
 	})
 	t.Run("evaluate a finding", func(t *testing.T) {
+		path := f.deps.Analyzer.(*pipeline.Pipeline)
+		path.Segmenter = unasked{t}
+		defer func() { path.Segmenter = nil }()
 		job := f.finish(f.createJob(`{"task":"evaluate","options":{"finding":"pneumonia","positive":["red"],"label":"colour"}}`).Id)
 		if e := job.Evaluation; e.Cases != 4 || e.Correct != 2 || e.FloorLabel != "absent" {
 			t.Errorf("%+v %+v", job, e)
 		}
 	})
+}
+
+// unasked is a part that is not needed.
+type unasked struct{ t *testing.T }
+
+func (u unasked) Segment(context.Context, [][]byte) ([]*analysis.Segmentation, error) {
+	u.t.Error("a picture was segmented for nothing")
+	return nil, nil
 }
 
 func ptr[T any](v T) *T { return &v }

@@ -29,6 +29,8 @@ type Request struct {
 	Candidates int
 	// Whole refuses, instead of answering from what is left, when an encoder is down.
 	Whole bool
+	// FindingsOnly leaves a report without measurements and words, which are more work than its findings.
+	FindingsOnly bool
 }
 
 // DefaultCandidates is how many answers are returned when a request does not say.

@@ -34,7 +34,7 @@ type segmented struct {
 
 // segment begins to segment the image of a report and returns what waits for it; nil if there is nothing to do.
 func (p *Pipeline) segment(ctx context.Context, request *analysis.Request) <-chan segmented {
-	if p.Segmenter == nil || request.Task != analysis.Report || len(request.Image) == 0 {
+	if p.Segmenter == nil || request.Task != analysis.Report || request.FindingsOnly || len(request.Image) == 0 {
 		return nil
 	}
 	done := make(chan segmented, 1)

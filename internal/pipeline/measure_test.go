@@ -287,6 +287,7 @@ func TestOnlyImagesOfReportsAreSegmented(t *testing.T) {
 	p.Segmenter = masks{err: analysis.Errorf(analysis.Internal, "was asked")}
 	for _, request := range []analysis.Request{
 		{Task: analysis.Question, Question: "q?", Image: []byte{1}}, {Task: analysis.Report, Text: "note"},
+		{Task: analysis.Report, Image: []byte{1}, FindingsOnly: true},
 	} {
 		if result, err := p.Analyze(t.Context(), &request); err != nil || result.Segmentation != nil {
 			t.Errorf("%+v: %v", request, err)

@@ -74,7 +74,7 @@ func (p *Pipeline) Analyze(ctx context.Context, request *analysis.Request) (*ana
 			return nil, err
 		}
 	}
-	if request.Task == analysis.Report {
+	if request.Task == analysis.Report && !request.FindingsOnly {
 		if err := p.word(ctx, fuse.Image, result, request.Whole); err != nil {
 			return nil, err
 		}
