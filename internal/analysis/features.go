@@ -47,11 +47,21 @@ func (f *Features) Check() error {
 		return Errorf(BadUpstream, "image features have a %d x %d grid but %d tokens", f.Rows, f.Cols, f.TokenCount)
 	}
 	for _, values := range [][]float32{f.Vector, f.Tokens} {
-		for i, v := range values {
-			if math.IsNaN(float64(v)) || math.IsInf(float64(v), 0) {
-				return Errorf(BadUpstream, "%s features hold %v at position %d", f.Modality, v, i)
-			}
+		if at := infinite(values); at >= 0 {
+			return Errorf(BadUpstream, "%s features hold %v at position %d", f.Modality, values[at], at)
 		}
 	}
 	return nil
+}
+
+// infinite returns the position of the first value that is not finite, -1 if there is none. What passes from process to process is checked
+// on both sides, tens of thousands of values each time, so the values are read as the bits that they are: an exponent of ones is not finite.
+func infinite(values []float32) int {
+	const exponent = 0x7f800000
+	for i, v := range values {
+		if math.Float32bits(v)&exponent == exponent {
+			return i
+		}
+	}
+	return -1
 }

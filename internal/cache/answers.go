@@ -33,6 +33,9 @@ func (c *Cache) Answers(digests map[analysis.Modality]Digest, fusion Digest) *An
 	return &Answers{c, digests, fusion}
 }
 
+// slack is what rounding in float32 may add to a probability.
+const slack = 1e-3
+
 // answerKind is the kind of the entries of Answers.
 const answerKind = "answer"
 
@@ -112,6 +115,11 @@ func decodeAnswer(value []byte, models map[string]string) *analysis.Result {
 	var result analysis.Result
 	if len(value) == 0 || json.Unmarshal(value, &result) != nil || len(result.Answers) == 0 || len(result.Degraded) > 0 || !maps.Equal(result.Models, models) {
 		return nil
+	}
+	for i, answer := range result.Answers { // Redis is shared and may hold anything
+		if !(answer.Probability >= 0 && answer.Probability <= 1+slack) || i > 0 && answer.Probability > result.Answers[i-1].Probability {
+			return nil
+		}
 	}
 	return &result
 }

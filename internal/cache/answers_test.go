@@ -140,3 +140,19 @@ func TestRecentKeepsWhatIsUsed(t *testing.T) {
 		time.Sleep(2 * recentPeriod)
 	})
 }
+
+func TestAnswersOfRedisAreNotTrusted(t *testing.T) {
+	models := map[string]string{"fusion": "f", "text": "t"}
+	for value, want := range map[string]bool{
+		`{"answers":[{"text":"yes","probability":0.75},{"text":"no","probability":0.25}],"models":{"fusion":"f","text":"t"}}`: true,
+		``: false, `[]`: false, `{"answers":[],"models":{"fusion":"f","text":"t"}}`: false,
+		`{"answers":[{"text":"yes","probability":0.75}],"models":{"fusion":"g","text":"t"}}`:                                             false,
+		`{"answers":[{"text":"yes","probability":7}],"models":{"fusion":"f","text":"t"}}`:                                                false,
+		`{"answers":[{"text":"no","probability":0.25},{"text":"yes","probability":0.75}],"models":{"fusion":"f","text":"t"}}`:            false,
+		`{"answers":[{"text":"yes","probability":1}],"models":{"fusion":"f","text":"t"},"degraded":[{"modality":"image","reason":"x"}]}`: false,
+	} {
+		if got := decodeAnswer([]byte(value), models) != nil; got != want {
+			t.Errorf("%s is an answer: %v", value, got)
+		}
+	}
+}

@@ -195,7 +195,7 @@ func TestResultsAreRemembered(t *testing.T) {
 	text := func(value float32, digest string) *analysis.Features {
 		return &analysis.Features{Modality: analysis.Text, Vector: []float32{value}, Tokens: []float32{value}, TokenCount: 1, TokenDim: 1, Model: digest}
 	}
-	base := analysis.FuseRequest{Task: analysis.Question, Question: text(1, "t"), Candidates: 3}
+	base := analysis.FuseRequest{Task: analysis.Report, Text: text(1, "t"), Candidates: 3}
 	first, err := f.Fuse(ctx, &base)
 	if err != nil {
 		t.Fatal(err)
@@ -205,18 +205,18 @@ func TestResultsAreRemembered(t *testing.T) {
 		t.Errorf("got %+v, %v after %d calls, want %+v after 1", again, err, m.inputs.Load(), first)
 	}
 	noted := base
-	withNote := *base.Question
+	withNote := *base.Text
 	withNote.Notes = []analysis.Note{{Kind: "truncated"}}
-	noted.Question = &withNote
+	noted.Text = &withNote
 	if _, err := f.Fuse(ctx, &noted); err != nil || m.inputs.Load() != 1 {
 		t.Errorf("a note made another entry (%v)", err)
 	}
 	for name, change := range map[string]func(*analysis.FuseRequest){
-		"question":        func(r *analysis.FuseRequest) { r.Question = text(2, "t") },
-		"encoder":         func(r *analysis.FuseRequest) { r.Question = text(1, "u") },
+		"text":            func(r *analysis.FuseRequest) { r.Text = text(2, "t") },
+		"encoder":         func(r *analysis.FuseRequest) { r.Text = text(1, "u") },
 		"candidates":      func(r *analysis.FuseRequest) { r.Candidates = 4 },
-		"task":            func(r *analysis.FuseRequest) { r.Task = analysis.Report },
-		"another place":   func(r *analysis.FuseRequest) { r.Question, r.Text = nil, base.Question },
+		"a question":      func(r *analysis.FuseRequest) { r.Task, r.Question = analysis.Question, base.Text },
+		"another place":   func(r *analysis.FuseRequest) { r.Question, r.Text = base.Text, nil },
 		"the other model": func(*analysis.FuseRequest) { m.digest = "d2" },
 	} {
 		request := base

@@ -41,8 +41,11 @@ func encodeFeatures(f *analysis.Features) []byte {
 	b = binary.LittleEndian.AppendUint32(b, uint32(len(header)))
 	b = append(b, header...)
 	for _, values := range [][]float32{f.Vector, f.Tokens} {
+		rest := b[len(b) : len(b)+4*len(values)]
+		b = b[:len(b)+len(rest)]
 		for _, v := range values {
-			b = binary.LittleEndian.AppendUint32(b, math.Float32bits(v))
+			binary.LittleEndian.PutUint32(rest, math.Float32bits(v))
+			rest = rest[4:]
 		}
 	}
 	return binary.LittleEndian.AppendUint32(b, crc32.ChecksumIEEE(b))

@@ -8,7 +8,8 @@ import (
 	"consilium/internal/analysis"
 )
 
-// Fuser returns next with its results remembered, keyed by the features, which carry their encoders' digests.
+// Fuser returns next with its results for reports remembered, keyed by the features, which carry their encoders' digests. Those for questions
+// pass: Answers remembers what came of them all, and to digest the features of a picture takes longer than to fuse them.
 func (c *Cache) Fuser(next analysis.Fuser, digest Digest) analysis.Fuser {
 	return fuser{c, next, digest}
 }
@@ -23,6 +24,9 @@ type fuser struct {
 const fusionRole = "fusion"
 
 func (f fuser) Fuse(ctx context.Context, request *analysis.FuseRequest) (*analysis.Result, error) {
+	if request.Task == analysis.Question {
+		return f.next.Fuse(ctx, request)
+	}
 	model, err := f.digest(ctx)
 	if err != nil {
 		f.cache.count(fusionRole, "bypass", 1)

@@ -200,8 +200,10 @@ func (t *Tensor) decodeByteStrings(data []byte, count int) error {
 func (t *Tensor) appendBinary(to []byte) []byte {
 	switch t.Datatype {
 	case FP32:
-		for _, v := range t.Floats {
-			to = binary.LittleEndian.AppendUint32(to, math.Float32bits(v))
+		start := len(to)
+		to = slices.Grow(to, 4*len(t.Floats))[:start+4*len(t.Floats)]
+		for i, rest := 0, to[start:]; i < len(t.Floats); i, rest = i+1, rest[4:] { // half the time of appending each
+			binary.LittleEndian.PutUint32(rest, math.Float32bits(t.Floats[i]))
 		}
 	case INT64:
 		for _, v := range t.Ints {
