@@ -60,7 +60,7 @@ func DecodeImage(b []byte) (*Decoded, error) {
 	return d, nil
 }
 
-// decode runs the standard library's decoder. Should it panic, then this picture alone is refused.
+// decode runs a decoder, for most pictures the standard library's. Should it panic, then this picture alone is refused.
 func decode(format string, b []byte) (img image.Image, err error) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -69,6 +69,8 @@ func decode(format string, b []byte) (img image.Image, err error) {
 	}()
 	if format == "png" {
 		img, err = png.Decode(bytes.NewReader(b))
+	} else if grey, ok := decodeGreyJPEG(b); ok {
+		img = grey
 	} else {
 		img, err = jpeg.Decode(bytes.NewReader(b))
 	}

@@ -19,6 +19,8 @@ const (
 	markerRST7  = 0xd7
 	markerEOI   = 0xd9
 	markerSOS   = 0xda
+	markerDQT   = 0xdb
+	markerDRI   = 0xdd
 	markerSOF55 = 0xf7
 	markerAPP0  = 0xe0
 	markerAPP1  = 0xe1

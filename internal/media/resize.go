@@ -57,89 +57,41 @@ func resizeGrey(img *image.Gray, width, height int) []uint8 {
 		})
 	}
 	_ = group.Wait() // no band can fail
-	turned := make([]uint8, width*height)
-	resizeRows(turned, transpose(narrow, width), catmullRom(from.Y, height), from.Y, from.Y)
-	return transpose(turned, height)
+	return resizeColumns(narrow, catmullRom(from.Y, height), width)
 }
 
-// taps are the pixels of a line that make one pixel of the resized line.
+// taps are the pixels of a line that make each pixel of the resized one.
 type taps struct {
-	begin   int
+	begin   []int32   // the first of them
+	first   []int32   // where its weights begin, and behind the last the number of weights
 	weights []float64 // of 255ths, since the sums were of values times opacity
-	scale   float64   // one over the sum of the weights
+	scale   []float64 // one over the sum of the weights
 }
+
+// length is that of the resized line.
+func (t *taps) length() int { return len(t.begin) }
 
 // catmullRom returns the taps of a line of from pixels that becomes one of to. The kernel widens when it shrinks the line.
-func catmullRom(from, to int) []taps {
+func catmullRom(from, to int) *taps {
 	step := float64(from) / float64(to)
 	stretch := math.Max(step, 1)
 	radius := math.Ceil(stretch * imaging.CatmullRom.Support)
-	line := make([]taps, to)
-	for i := range line {
+	t := &taps{first: []int32{0}}
+	for i := range to {
 		centre := (float64(i)+0.5)*step - 0.5
 		begin, end := max(int(math.Ceil(centre-radius)), 0), min(int(math.Floor(centre+radius)), from-1)
-		weights := make([]float64, 0, end-begin+1)
+		at := len(t.weights)
 		var sum float64
 		for u := begin; u <= end; u++ {
 			w := imaging.CatmullRom.Kernel((float64(u) - centre) / stretch)
-			weights, sum = append(weights, w), sum+w
+			t.weights, sum = append(t.weights, w), sum+w
 		}
 		var opacity float64
-		for k := range weights {
-			weights[k] = 255 * (weights[k] / sum)
-			opacity += weights[k]
+		for k := at; k < len(t.weights); k++ {
+			t.weights[k] = 255 * (t.weights[k] / sum)
+			opacity += t.weights[k]
 		}
-		line[i] = taps{begin: begin, weights: weights, scale: 1 / opacity}
+		t.begin, t.first, t.scale = append(t.begin, int32(begin)), append(t.first, int32(len(t.weights))), append(t.scale, 1/opacity)
 	}
-	return line
-}
-
-// together is how many rows are summed side by side: an addition waits for the one before it, so a single sum leaves the
-// processor idle three cycles of four.
-const together = 4
-
-// resizeRows fills to with rows of len(line) pixels, from rows of width pixels that begin stride apart.
-func resizeRows(to, from []uint8, line []taps, width, stride int) {
-	height := len(to) / len(line)
-	var rows [together][]float64
-	for k := range rows {
-		rows[k] = make([]float64, width)
-	}
-	for y := 0; y < height; y += together {
-		some := min(together, height-y)
-		for k := range some {
-			for x, v := range from[(y+k)*stride:][:width] {
-				rows[k][x] = float64(v)
-			}
-		}
-		for x, t := range line {
-			n := len(t.weights)
-			a, b, c, d := rows[0][t.begin:][:n], rows[1][t.begin:][:n], rows[2][t.begin:][:n], rows[3][t.begin:][:n]
-			var sums [together]float64
-			for i, w := range t.weights {
-				sums[0] += a[i] * w
-				sums[1] += b[i] * w
-				sums[2] += c[i] * w
-				sums[3] += d[i] * w
-			}
-			for k := range some {
-				to[(y+k)*len(line)+x] = toByte(sums[k] * t.scale)
-			}
-		}
-	}
-}
-
-// toByte rounds to the nearest of 0 to 255.
-func toByte(v float64) uint8 { return uint8(min(max(int64(v+0.5), 0), 255)) }
-
-// transpose exchanges the rows of a plane, of width pixels each, and its columns.
-func transpose(from []uint8, width int) []uint8 {
-	height := len(from) / width
-	to := make([]uint8, len(from))
-	for y := range height {
-		for x, v := range from[y*width : (y+1)*width] {
-			to[x*height+y] = v
-		}
-	}
-	return to
+	return t
 }

@@ -82,3 +82,8 @@ write_png("interlaced.png", 8, 2, 1, [row.tobytes() for r, c, dr, dc in passes f
 
 (here / "references.rgb").write_bytes(b"".join(references[name].tobytes() for name in sorted(references)))
 print(len(references), "pictures")
+
+# Restart markers, of which Go's encoder writes none.
+v, u = np.meshgrid(np.arange(60), np.arange(100), indexing="ij")
+blocks = (u * v // 7 + (u // 9 + v // 5) % 2 * 90) % 256
+Image.fromarray(blocks.astype(np.uint8)).save(here / "grey-restart.jpg", quality=60, restart_marker_blocks=5)
