@@ -54,6 +54,7 @@ type Service struct {
 	params    *tensor.Params
 	model     *minilm.Model
 	fast      *minilm.Fast // runs in place of model where the processor has the instructions
+	file      *tensor.Mapped
 	batcher   *batch.Batcher[[]int32, encoding]
 	digest    string
 	probe     []float32
@@ -69,7 +70,7 @@ type encoding struct {
 }
 
 // New loads the net. Close ends the service.
-func New(cfg Config) (*Service, error) {
+func New(cfg Config) (_ *Service, err error) {
 	device, err := tensor.ParseDevice(cfg.Device)
 	if err != nil {
 		return nil, fmt.Errorf("start the text encoder: %w", err)
@@ -78,17 +79,26 @@ func New(cfg Config) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	file, err := read("minilm/model.safetensors")
+	path, err := weights.Path("minilm/model.safetensors")
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("start the text encoder: %w", err)
 	}
-	s := &Service{digest: digest(file, vocabulary), least: minProbeCosine}
+	file, err := tensor.MapSafetensors(path)
+	if err != nil {
+		return nil, fmt.Errorf("read the text encoder's weights: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			file.Close()
+		}
+	}()
+	s := &Service{digest: digest(file.Bytes(), vocabulary), least: minProbeCosine, file: file}
 	var plan minilm.Plan
 	if cfg.Precision == Int8 {
 		if device != tensor.CPU {
 			return nil, fmt.Errorf("start the text encoder: %s runs on the device cpu, found %s", Int8, cfg.Device)
 		}
-		s.digest, s.least = digest(file, vocabulary, int8Plan, []byte(arithmetic8)), minProbeCosine8
+		s.digest, s.least = digest(file.Bytes(), vocabulary, int8Plan, []byte(arithmetic8)), minProbeCosine8
 		if plan, err = readPlan(); err != nil {
 			return nil, err
 		}
@@ -104,7 +114,11 @@ func New(cfg Config) (*Service, error) {
 		return nil, fmt.Errorf("read the text encoder's probe: %w", err)
 	}
 	s.probe = raw["vector"].Values
-	if raw, _, err = tensor.DecodeSafetensors(file); err != nil {
+	if raw, _, err = tensor.DecodeSafetensors(file.Bytes()); err != nil {
+		return nil, fmt.Errorf("read the text encoder's weights: %w", err)
+	}
+	words, err := file.Floats(minilm.Words)
+	if err != nil {
 		return nil, fmt.Errorf("read the text encoder's weights: %w", err)
 	}
 	s.params = tensor.FromRaw(raw)
@@ -112,7 +126,7 @@ func New(cfg Config) (*Service, error) {
 	err = s.engine.Do(context.Background(), func(a *tensor.Arena) error {
 		s.model = minilm.New(a, s.params, minilm.L6)
 		if level := kernels.Best(); device == tensor.CPU && (level > kernels.Plain || plan != nil) {
-			s.fast = minilm.NewFast(a, s.model, threads(cfg.Threads), level, plan)
+			s.fast = minilm.NewFast(a, s.model, words, threads(cfg.Threads), level, plan)
 			s.params.Free(a)
 		}
 		return nil
@@ -121,8 +135,12 @@ func New(cfg Config) (*Service, error) {
 		s.engine.Close()
 		return nil, fmt.Errorf("load the text encoder's weights: %w", err)
 	}
-	clear(raw)           // the engine holds its own copy
-	debug.FreeOSMemory() // and the file and these values would stay resident, 180 MB, until Go gets round to it
+	clear(raw) // the engine holds its own copy, and of the file only the words that texts have are read again
+	if err = file.Forget(); err != nil {
+		s.engine.Close()
+		return nil, fmt.Errorf("load the text encoder's weights: %w", err)
+	}
+	debug.FreeOSMemory() // else these values would stay resident until Go gets round to it
 	s.batcher = batch.New(batch.Config{MaxCost: batchTokens, Queue: queue, Workers: 1},
 		func(ids []int32) int { return len(ids) }, s.runBatch)
 	return s, nil
@@ -178,7 +196,7 @@ func (s *Service) Close() error {
 		if s.fast != nil {
 			s.fast.Free()
 		}
-		return nil
+		return s.file.Close()
 	})
 	s.engine.Close()
 	return nil

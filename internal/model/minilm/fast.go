@@ -45,12 +45,18 @@ type Plan map[string]bool
 // Linears are the linear layers of a block; qkv is the query, the key and the value.
 var Linears = []string{"qkv", "out", "up", "down"}
 
-// NewFast copies the parameters of m. Free frees them.
-func NewFast(a *tensor.Arena, m *Model, threads int, level kernels.Level, plan Plan) *Fast {
+// Words is the name of the vectors of the word pieces (V, D).
+const Words = "embeddings.word_embeddings.weight"
+
+// NewFast copies the parameters of m but those of Words, which it reads where they lie. Free frees them.
+func NewFast(a *tensor.Arena, m *Model, words []float32, threads int, level kernels.Level, plan Plan) *Fast {
+	if want := int(m.config.Vocabulary * m.config.Dim); len(words) != want {
+		panic(fmt.Sprintf("minilm: the word pieces have %d values, want %d", len(words), want))
+	}
 	f := &Fast{
 		config:    m.config,
 		team:      kernels.NewTeam(threads, level),
-		words:     a.Float32s(m.words),
+		words:     words,
 		positions: a.Float32s(m.positions),
 		segment:   a.Float32s(a.Select(m.seg, 0, 0)),
 		norm:      newFastNorm(a, m.norm),

@@ -27,7 +27,7 @@ func fast(t testing.TB, engine *tensor.Engine, m *Model, threads int, level kern
 	t.Helper()
 	var f *Fast
 	err := engine.Do(t.Context(), func(a *tensor.Arena) error {
-		f = NewFast(a, m, threads, level, plan)
+		f = NewFast(a, m, a.Float32s(m.words), threads, level, plan)
 		return nil
 	})
 	if err != nil {
