@@ -23,22 +23,35 @@ INLINE vec floats(ivec x) { return __builtin_convertvector(x, vec); }
 INLINE vec larger(vec a, vec b) { return a > b ? a : b; }
 INLINE vec smaller(vec a, vec b) { return a < b ? a : b; }
 
+constexpr ivec lane = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+
 INLINE float sum(vec x) {
-  float s[lanes];
-  store(s, x);
+#pragma GCC unroll 4
   for (int n = lanes / 2; n > 0; n /= 2)
-    for (int i = 0; i < n; i++)
-      s[i] += s[i + n];
-  return s[0];
+    x += __builtin_shuffle(x, lane ^ n);
+  return x[0];
 }
 
 INLINE float largest(vec x) {
-  float s[lanes];
-  store(s, x);
+#pragma GCC unroll 4
   for (int n = lanes / 2; n > 0; n /= 2)
-    for (int i = 0; i < n; i++)
-      s[i] = s[i] > s[i + n] ? s[i] : s[i + n];
-  return s[0];
+    x = larger(x, __builtin_shuffle(x, lane ^ n));
+  return x[0];
+}
+
+// transpose swaps the rows and the columns of 16 vectors.
+INLINE void transpose(ivec (&m)[lanes]) {
+#pragma GCC unroll 4
+  for (int step = 1; step < lanes; step *= 2) {
+    ivec upper = (lane & step) == 0 ? lane : lane + lanes - step, lower = (lane & step) == 0 ? lane + step : lane + lanes;
+#pragma GCC unroll 16
+    for (int i = 0; i < lanes; i++)
+      if ((i & step) == 0) {
+        ivec a = m[i], b = m[i + step];
+        m[i] = __builtin_shuffle(a, b, upper);
+        m[i + step] = __builtin_shuffle(a, b, lower);
+      }
+  }
 }
 
 // exponential is 2^n e^r with |r| <= ln 2 / 2 and Taylor's series for e^r, to 2e-7 of the value; 0 below -87.
@@ -195,7 +208,6 @@ INLINE void turn(vec (&v)[turned / lanes]) {
         v[j] = low + high;
         v[j + step] = low - high;
       }
-  constexpr ivec lane = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
 #pragma GCC unroll 4
   for (int step = 1; step < lanes; step *= 2) {
     ivec other = lane ^ step;
@@ -272,16 +284,27 @@ void add(const float *a, const float *b, const float *c, int dim, float *y) {
     store(y + i, load(a + i) + load(b + i) + load(c + i));
 }
 
+// score writes the products of R queries with 16 V keys.
+template <int R, int V> INLINE void score(const float *q, int dim, const float *panel, int head, float *s, int wide) {
+  vec c[R][V];
+  tile<R, V>(q, 3 * dim, panel, panel32, head, c);
+  for (int r = 0; r < R; r++)
+    for (int v = 0; v < V; v++)
+      store(s + r * wide + v * lanes, c[r][v]);
+}
+
 // queries handles R queries: their products with all keys, the softmax, and the sum of the values.
 template <int R>
 INLINE void queries(const float *q, const float *keys, const float *values, int length, int dim, int head, float *y, float *s) {
   int wide = panels(length, panel32) * panel32;
-  for (int j = 0; j < wide; j += panel32) {
-    vec c[R][3];
-    tile<R, 3>(q, 3 * dim, keys + int64_t(j) * head, panel32, head, c);
-    for (int r = 0; r < R; r++)
-      for (int v = 0; v < 3; v++)
-        store(s + r * wide + j + v * lanes, c[r][v]);
+  for (int j = 0; j < length; j += panel32) {
+    const float *panel = keys + int64_t(j) * head;
+    if (length - j > 2 * lanes)
+      score<R, 3>(q, dim, panel, head, s + j, wide);
+    else if (length - j > lanes)
+      score<R, 2>(q, dim, panel, head, s + j, wide);
+    else
+      score<R, 1>(q, dim, panel, head, s + j, wide);
   }
   float part[R], scale = 1 / sqrtf(head);
   int used = panels(length, lanes) * lanes;
@@ -315,16 +338,17 @@ INLINE void queries(const float *q, const float *keys, const float *values, int 
 void attend(const float *q, int length, int dim, int head, float *y, float *scratch) {
   int wide = panels(length, panel32) * panel32;
   float *keys = scratch, *values = keys + int64_t(wide) * head, *s = values + int64_t(wide) * head;
-  for (int j = 0; j < length; j++) {
-    const float *k = q + int64_t(j) * 3 * dim + dim;
-    float *column = keys + int64_t(j / panel32) * panel32 * head + j % panel32;
-    for (int i = 0; i < head; i++)
-      column[i * panel32] = k[i];
-    memcpy(values + int64_t(j) * head, k + dim, head * sizeof(float));
-  }
-  for (int j = length; j < wide; j++)
-    for (int i = 0; i < head; i++)
-      keys[int64_t(j / panel32) * panel32 * head + j % panel32 + i * panel32] = 0;
+  for (int j = 0; j < length; j++)
+    memcpy(values + int64_t(j) * head, q + int64_t(j) * 3 * dim + 2 * dim, head * sizeof(float));
+  for (int j = 0; j < length; j += lanes)
+    for (int i = 0; i < head; i += lanes) {
+      ivec block[lanes] = {};
+      for (int each = 0; each < lanes && j + each < length; each++)
+        block[each] = loadi(reinterpret_cast<const int32_t *>(q + int64_t(j + each) * 3 * dim + dim + i));
+      transpose(block);
+      for (int each = 0; each < lanes; each++)
+        store(keys + int64_t(j / panel32) * panel32 * head + j % panel32 + int64_t(i + each) * panel32, reinterpret_cast<vec>(block[each]));
+    }
   int row = 0;
   for (; row + 8 <= length; row += 8)
     queries<8>(q + int64_t(row) * 3 * dim, keys, values, length, dim, head, y + int64_t(row) * dim, s);
