@@ -91,6 +91,8 @@ func TestWhatIsRefusedLaterIsRefusedAtOnce(t *testing.T) {
 		{path + "/reports", `{"model":"none"}`, http.StatusNotFound, "model"},
 		{path + "/reports", `{"modle":"none"}`, http.StatusUnprocessableEntity, "modle"},
 		{"/v1/jobs", `{"task":"report","options":{"artefact_ids":["` + other.Artefacts[0].Id + `"]}}`, http.StatusUnprocessableEntity, "options.artefact_ids"},
+		{"/v1/jobs", `{"task":"report","filter":{"ids":["` + study.Id + `"]},"options":{"artefact_ids":["` + other.Artefacts[0].Id + `"]}}`, http.StatusUnprocessableEntity, "options.artefact_ids.0"},
+		{"/v1/jobs", `{"task":"report","filter":{"ids":["00000000-0000-7000-8000-000000000000"]},"options":{"artefact_ids":["` + other.Artefacts[0].Id + `"]}}`, http.StatusUnprocessableEntity, "filter.ids.0"},
 		{"/v1/jobs", `{"task":"embed","filter":{"ids":["` + other.Id + `"]},"options":{"artefact_ids":["` + other.Artefacts[0].Id + `"]}}`, http.StatusUnprocessableEntity, "options.artefact_ids"},
 	} {
 		response, body := f.later(test.path, test.body)

@@ -22,47 +22,46 @@ import (
 )
 
 // tarOf returns a tar file of the items; one without content is a link to /etc/passwd.
-func tarOf(items ...item) []byte {
-	var b bytes.Buffer
-	w := tar.NewWriter(&b)
+// packed writes items into an archive or a form, each into what open returns for it, and closes it.
+func packed(items []item, open func(item) (io.Writer, error), archive io.Closer) {
 	for _, i := range items {
-		header := &tar.Header{Name: i.name, Mode: 0o644, Size: int64(len(i.content)), Typeflag: tar.TypeReg}
-		if i.content == nil {
-			header = &tar.Header{Name: i.name, Typeflag: tar.TypeSymlink, Linkname: "/etc/passwd"}
-		}
-		err := w.WriteHeader(header)
+		w, err := open(i)
 		if err == nil {
 			_, err = w.Write(i.content)
 		}
 		if err != nil {
-			panic(err)
+			panic(err) // a buffer takes everything
 		}
 	}
-	if err := w.Close(); err != nil {
+	if err := archive.Close(); err != nil {
 		panic(err)
 	}
+}
+
+// tarOf and zipOf make a link of an item without content.
+func tarOf(items ...item) []byte {
+	var b bytes.Buffer
+	w := tar.NewWriter(&b)
+	packed(items, func(i item) (io.Writer, error) {
+		header := &tar.Header{Name: i.name, Mode: 0o644, Size: int64(len(i.content)), Typeflag: tar.TypeReg}
+		if i.content == nil {
+			header = &tar.Header{Name: i.name, Typeflag: tar.TypeSymlink, Linkname: "/etc/passwd"}
+		}
+		return w, w.WriteHeader(header)
+	}, w)
 	return b.Bytes()
 }
 
 func zipOf(items ...item) []byte {
 	var b bytes.Buffer
 	w := zip.NewWriter(&b)
-	for _, i := range items {
+	packed(items, func(i item) (io.Writer, error) {
 		header := &zip.FileHeader{Name: i.name, Method: zip.Deflate}
 		if i.content == nil {
 			header.SetMode(os.ModeSymlink | 0o777)
 		}
-		part, err := w.CreateHeader(header)
-		if err == nil {
-			_, err = part.Write(i.content)
-		}
-		if err != nil {
-			panic(err)
-		}
-	}
-	if err := w.Close(); err != nil {
-		panic(err)
-	}
+		return w.CreateHeader(header)
+	}, w)
 	return b.Bytes()
 }
 
@@ -70,22 +69,13 @@ func zipOf(items ...item) []byte {
 func importForm(items ...item) (contentType string, body []byte) {
 	var b bytes.Buffer
 	w := multipart.NewWriter(&b)
-	for _, i := range items {
+	packed(items, func(i item) (io.Writer, error) {
 		name := "file"
 		if i.name == importer.TableName {
 			name = "table"
 		}
-		part, err := w.CreatePart(textproto.MIMEHeader{"Content-Disposition": {fmt.Sprintf("form-data; name=%q; filename=%q", name, i.name)}})
-		if err == nil {
-			_, err = part.Write(i.content)
-		}
-		if err != nil {
-			panic(err)
-		}
-	}
-	if err := w.Close(); err != nil {
-		panic(err)
-	}
+		return w.CreatePart(textproto.MIMEHeader{"Content-Disposition": {fmt.Sprintf("form-data; name=%q; filename=%q", name, i.name)}})
+	}, w)
 	return w.FormDataContentType(), b.Bytes()
 }
 

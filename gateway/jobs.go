@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"strconv"
 
 	"consilium/gateway/api"
@@ -30,11 +31,33 @@ func (s *server) createJob(ctx context.Context, wanted *jobs.Request) (*api.Job,
 			return nil, err
 		}
 	}
+	if ids := wanted.Options.Artefacts; len(ids) > 0 {
+		if err := s.checkArtefacts(ctx, wanted.Filter.IDs[0], ids); err != nil {
+			return nil, err
+		}
+	}
 	job, _, err := s.Jobs.CreateJob(ctx, wanted, traceID(ctx))
 	if err != nil {
 		return nil, err
 	}
 	return s.jobOf(ctx, job)
+}
+
+// checkArtefacts refuses artefacts that are not of the study.
+func (s *server) checkArtefacts(ctx context.Context, study string, ids []string) error {
+	stored, err := s.Store.Study(ctx, study)
+	if err == nil {
+		_, err = choose(stored, &ids)
+	}
+	var e *analysis.Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	named := *e
+	if named.Field = "options." + e.Field; e.Code == analysis.NotFound {
+		named.Code, named.Field = analysis.InvalidArgument, "filter.ids.0"
+	}
+	return &named
 }
 
 // ListJobs implements GET /v1/jobs.

@@ -8,6 +8,7 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"unicode/utf16"
 	"unicode/utf8"
 
 	"consilium/internal/analysis"
@@ -23,7 +24,7 @@ type frame struct {
 }
 
 // scanJSON refuses bytes that are not one JSON value in UTF-8, that nest deeper than depth, that name a field
-// twice, or that hold a NUL, which Postgres cannot store. It looks at one token at a time, so depth costs
+// twice, or that hold a NUL, which Postgres cannot store, or half a character, which would be stored as another one. It looks at one token at a time, so depth costs
 // nothing. Fields are named below prefix.
 func scanJSON(prefix string, raw []byte, depth int) error {
 	if len(raw) == 0 {
@@ -36,6 +37,7 @@ func scanJSON(prefix string, raw []byte, depth int) error {
 	decoder.UseNumber()
 	var stack []frame
 	for values := 0; ; {
+		start := decoder.InputOffset()
 		token, err := decoder.Token()
 		switch {
 		case errors.Is(err, io.EOF) && len(stack) == 0 && values == 1:
@@ -53,11 +55,15 @@ func scanJSON(prefix string, raw []byte, depth int) error {
 			values += ended(stack)
 			continue
 		}
+		literal := raw[start:decoder.InputOffset()]
 		if n := len(stack); n > 0 && stack[n-1].object && stack[n-1].isKey {
 			top := &stack[n-1]
 			top.key, top.isKey = token.(string), false
 			if strings.ContainsRune(top.key, 0) {
 				return analysis.Invalid(clip(path(prefix, stack)), "the field's name holds a NUL character")
+			}
+			if halved(literal) {
+				return analysis.Invalid(clip(path(prefix, stack)), "the field's name holds half a character, an unpaired surrogate")
 			}
 			if top.seen[top.key] {
 				return analysis.Invalid(clip(path(prefix, stack)), "the field is given twice")
@@ -67,6 +73,9 @@ func scanJSON(prefix string, raw []byte, depth int) error {
 		}
 		if text, ok := token.(string); ok && strings.ContainsRune(text, 0) {
 			return analysis.Invalid(clip(named(path(prefix, stack))), "the text holds a NUL character")
+		}
+		if _, ok := token.(string); ok && halved(literal) {
+			return analysis.Invalid(clip(named(path(prefix, stack))), "the text holds half a character, an unpaired surrogate")
 		}
 		if !isDelim {
 			values += ended(stack)
@@ -83,6 +92,42 @@ func scanJSON(prefix string, raw []byte, depth int) error {
 		}
 		stack = append(stack, opened)
 	}
+}
+
+// halved reports whether a string of valid JSON escapes one surrogate without the other (RFC 8259 section 8.2).
+func halved(literal []byte) bool {
+	const escape = 6 // the length of \uXXXX
+	for i := bytes.IndexByte(literal, '\\'); i >= 0 && i < len(literal)-1; i++ {
+		if literal[i] != '\\' {
+			continue
+		}
+		if literal[i+1] != 'u' {
+			i++
+			continue
+		}
+		unit := escaped(literal[i:])
+		if !utf16.IsSurrogate(unit) {
+			i += escape - 1
+			continue
+		}
+		if utf16.DecodeRune(unit, escaped(literal[i+escape:])) == utf8.RuneError {
+			return true
+		}
+		i += 2*escape - 1
+	}
+	return false
+}
+
+// escaped returns the UTF-16 unit that text begins with as \uXXXX, -1 if it does not.
+func escaped(text []byte) rune {
+	if !bytes.HasPrefix(text, []byte(`\u`)) || len(text) < 6 {
+		return -1
+	}
+	unit, err := strconv.ParseUint(string(text[2:6]), 16, 16)
+	if err != nil {
+		return -1
+	}
+	return rune(unit)
 }
 
 // ended moves the innermost frame on to its next value, and returns 1 if there is none: the whole has ended.

@@ -151,11 +151,14 @@ func (s *server) find(ctx context.Context, query *analysis.VectorQuery) ([]analy
 	}
 	results := &api.SearchResults{Exact: exact, Pending: pending, Results: []api.SearchResult{}}
 	shown := hits[:min(len(hits), query.Limit-1)]
+	if len(shown) == 0 {
+		return hits, results, nil
+	}
 	ids := make([]string, len(shown))
 	for i := range shown {
 		ids[i] = shown[i].StudyID
 	}
-	studies, err := s.Store.Studies(ctx, &analysis.StudyFilter{IDs: ids}, analysis.Page{Limit: max(1, len(ids))})
+	studies, err := s.Store.Studies(ctx, &analysis.StudyFilter{IDs: ids}, analysis.Page{Limit: len(ids)})
 	if err != nil {
 		return nil, nil, err
 	}
