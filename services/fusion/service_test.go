@@ -205,30 +205,6 @@ func TestFuseRefuses(t *testing.T) {
 	}
 }
 
-func TestAlign(t *testing.T) {
-	s := open(t)
-	r := s.goldenRequest()
-	for _, f := range []*analysis.Features{r.Question, r.Image, r.Audio} {
-		v, err := s.Align(t.Context(), f)
-		if err != nil {
-			t.Fatal(err)
-		}
-		norm := 0.0
-		for _, x := range v {
-			norm += float64(x) * float64(x)
-		}
-		if math.Abs(norm-1) > 1e-3 {
-			t.Errorf("the %s vector has norm %v, want 1", f.Modality, math.Sqrt(norm))
-		}
-	}
-	if _, err := s.Align(t.Context(), nil); analysis.CodeOf(err) != analysis.InvalidArgument {
-		t.Errorf("nothing: %v", err)
-	}
-	if _, err := s.Align(t.Context(), &analysis.Features{Modality: "smell"}); analysis.CodeOf(err) != analysis.InvalidArgument {
-		t.Errorf("an unknown modality: %v", err)
-	}
-}
-
 func TestFuseFromManyGoroutines(t *testing.T) {
 	s := open(t)
 	var wg sync.WaitGroup
