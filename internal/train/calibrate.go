@@ -2,6 +2,7 @@ package train
 
 import (
 	"math"
+	"slices"
 	"sort"
 )
 
@@ -95,4 +96,66 @@ func bestF1(probabilities []float64, truth []bool) float64 {
 		}
 	}
 	return at
+}
+
+// minOwn is how many positive cases give a label a threshold of its own. A film counts twice, with and without its record.
+const minOwn = 100
+
+// thresholds returns one for each label, chosen together so that the F1 score of all decisions is largest, "no label"
+// being one more where a case has none. Labels on few cases share theirs: seven thresholds fitted one by one, some to a
+// handful of cases, give healthy films labels that they had by luck. Probabilities and truth are label by label.
+func thresholds(probabilities [][]float64, truth [][]bool) []float64 {
+	var groups [][]int // labels of one threshold
+	var rare []int
+	for i, t := range truth {
+		if len(slices.DeleteFunc(slices.Clone(t), func(carried bool) bool { return !carried })) >= minOwn {
+			groups = append(groups, []int{i})
+		} else {
+			rare = append(rare, i)
+		}
+	}
+	if len(rare) > 0 {
+		groups = append(groups, rare)
+	}
+	at := slices.Repeat([]float64{0.5}, len(truth))
+	for range 4 { // one group after the other; the second round seldom changes anything
+		for _, group := range groups {
+			best, most := at[group[0]], -1.0
+			for percent := 5; percent <= 95; percent++ {
+				for _, i := range group {
+					at[i] = float64(percent) / 100
+				}
+				if f := setF1(probabilities, truth, at); f > most {
+					best, most = at[group[0]], f
+				}
+			}
+			for _, i := range group {
+				at[i] = best
+			}
+		}
+	}
+	return at
+}
+
+// setF1 is the F1 score of all labels of all cases together.
+func setF1(probabilities [][]float64, truth [][]bool, at []float64) float64 {
+	right, wrong := 0.0, 0.0
+	count := func(said, is bool) {
+		switch {
+		case said && is:
+			right++
+		case said != is:
+			wrong++
+		}
+	}
+	for k := range truth[0] {
+		said, is := false, false
+		for i := range truth {
+			positive := probabilities[i][k] >= at[i]
+			count(positive, truth[i][k])
+			said, is = said || positive, is || truth[i][k]
+		}
+		count(!said, !is)
+	}
+	return 2 * right / math.Max(1, 2*right+wrong)
 }

@@ -6,7 +6,6 @@ import (
 	"strings"
 	"testing"
 
-	"consilium/internal/model/fusion"
 	"consilium/internal/tensor"
 )
 
@@ -207,17 +206,30 @@ func TestAverage(t *testing.T) {
 	}
 }
 
-// TestThresholdNeedsCases chooses a threshold with enough positive cases only.
-func TestThresholdNeedsCases(t *testing.T) {
-	for positives, chosen := range map[int]bool{minChosen - 1: false, minChosen: true} {
-		var logits []float64
-		var truth []bool
-		for i := range 100 {
-			logits, truth = append(logits, float64(i)/10-9), append(truth, i >= 100-positives)
+// TestThresholdsAreChosenTogether: a label on many cases has its own threshold, those on few share one, and neither rises
+// for the sake of single labels where that gives cases without any label one.
+func TestThresholdsAreChosenTogether(t *testing.T) {
+	const n = 4 * minOwn
+	probabilities, truth := make([][]float64, 3), make([][]bool, 3)
+	add := func(label, k int, p float64, carried bool) {
+		if k == 0 {
+			probabilities[label], truth[label] = make([]float64, n), make([]bool, n)
 		}
-		var l fusion.Label
-		if calibrate(&l, logits, truth); (l.Threshold != 0.5) != chosen {
-			t.Errorf("%d positive cases: threshold %v", positives, l.Threshold)
-		}
+		probabilities[label][k], truth[label][k] = p, carried
+	}
+	for k := range n {
+		add(0, k, map[bool]float64{true: 0.85, false: 0.75}[k < minOwn], k < minOwn) // to be told apart between .75 and .85
+		add(1, k, map[bool]float64{true: 0.40, false: 0.20}[k < 10], k < 10)
+		add(2, k, map[bool]float64{true: 0.22, false: 0.10}[k < 2], k < 2) // alone .11 would do, and give everybody label 1
+	}
+	got := thresholds(probabilities, truth)
+	if got[0] <= 0.75 || got[0] > 0.85 || got[1] <= 0.20 || got[1] > 0.40 || got[2] != got[1] {
+		t.Errorf("thresholds %v", got)
+	}
+	if f := setF1(probabilities, truth, []float64{0.8, 0.3, 0.2}); f != 1 {
+		t.Errorf("F1 %v of decisions that are all right", f)
+	}
+	if f := setF1(probabilities, truth, []float64{1, 1, 1}); f != 2*float64(n-minOwn)/(2*float64(n-minOwn)+float64(minOwn+minOwn+12)) {
+		t.Errorf("F1 %v of saying nothing", f)
 	}
 }

@@ -63,6 +63,9 @@ func (t *vqaTask) validateFilms(a *tensor.Arena, out io.Writer) {
 	image := t.data.radiograph.pack(a, nil, images)
 	alone := rows(a, t.model.Forward(a, fusion.Batch{Image: image}).Logits)
 	fused := rows(a, t.model.Forward(a, fusion.Batch{Image: image, Text: t.data.text.pack(a, nil, records)}).Logits)
+	var judged []*fusion.Label
+	var probabilities [][]float64 // label by label
+	var carried [][]bool
 	for j := range labels {
 		if labels[j].Modality != string(analysis.Image) {
 			continue
@@ -74,9 +77,14 @@ func (t *vqaTask) validateFilms(a *tensor.Arena, out io.Writer) {
 			scores[0], scores[1] = append(scores[0], alone[i][j]), append(scores[1], fused[i][j])
 			truth = append(truth, x.labels[j] == 1)
 		}
-		calibrate(&labels[j], slices.Concat(scores[0], scores[1]), slices.Concat(truth, truth))
-		fmt.Fprintf(out, "  %-20s AUROC %.3f, with the record %.3f  scale %.2f shift %.2f threshold %.3f\n",
-			labels[j].Name, AUROC(scores[0], truth), AUROC(scores[1], truth), labels[j].Scale, labels[j].Shift, labels[j].Threshold)
+		judged, carried = append(judged, &labels[j]), append(carried, slices.Concat(truth, truth))
+		probabilities = append(probabilities, calibrate(&labels[j], slices.Concat(scores[0], scores[1]), carried[len(carried)-1]))
+		fmt.Fprintf(out, "  %-20s AUROC %.3f, with the record %.3f  scale %.2f shift %.2f\n",
+			labels[j].Name, AUROC(scores[0], truth), AUROC(scores[1], truth), labels[j].Scale, labels[j].Shift)
+	}
+	for i, at := range thresholds(probabilities, carried) {
+		judged[i].Threshold = at
+		fmt.Fprintf(out, "  %-20s threshold %.2f\n", judged[i].Name, at)
 	}
 }
 
@@ -95,26 +103,19 @@ func (t *vqaTask) validateCough(a *tensor.Arena, out io.Writer) {
 		}
 		a.Release(mark)
 	}
-	calibrate(label, scores, truth)
+	label.Threshold = bestF1(calibrate(label, scores, truth), truth)
 	fmt.Fprintf(out, "  %-20s AUROC %.3f  scale %.2f shift %.2f threshold %.3f\n", label.Name, AUROC(scores, truth), label.Scale, label.Shift, label.Threshold)
 }
 
-// calibrate sets what turns the label's logits into probabilities, and its threshold.
-func calibrate(label *fusion.Label, logits []float64, truth []bool) {
+// calibrate sets what turns the label's logits into probabilities, and returns these.
+func calibrate(label *fusion.Label, logits []float64, truth []bool) []float64 {
 	label.Scale, label.Shift = platt(logits, truth)
 	probabilities := make([]float64, len(logits))
 	for i, x := range logits {
 		probabilities[i] = label.Probability(x)
 	}
-	label.Threshold = 0.5
-	if positives := len(slices.DeleteFunc(slices.Clone(truth), func(t bool) bool { return !t })); positives >= minChosen {
-		label.Threshold = bestF1(probabilities, truth)
-	}
+	return probabilities
 }
-
-// minChosen is how many positive cases it takes to choose a threshold; with fewer it is one half. A film counts
-// twice, with and without its record.
-const minChosen = 6
 
 // AUROC is the probability that a positive case scores higher than a negative one, ties counting half (Hanley and
 // McNeil 1982). It is NaN if one of the classes is empty.
