@@ -2,6 +2,7 @@
 #ifdef __x86_64__
 #include <immintrin.h>
 #pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,amx-tile,amx-int8")
+#define CONSILIUM_VNNI // g++ 12 defines no __AVX512VNNI__ after the line above
 #endif
 
 #include "form.h"

@@ -153,7 +153,7 @@ INLINE vec unscale(ivec c, const consilium_linear8 &w, const consilium_rows8 &x,
 
 // dot adds to each lane of c the products of four bytes of a with four signed bytes of b.
 INLINE ivec dot(ivec c, ivec a, ivec b) {
-#ifdef __AVX512VNNI__
+#ifdef CONSILIUM_VNNI
   return reinterpret_cast<ivec>(
       _mm512_dpbusd_epi32(reinterpret_cast<__m512i>(c), reinterpret_cast<__m512i>(a), reinterpret_cast<__m512i>(b)));
 #else
