@@ -125,13 +125,13 @@ const (
 	batchTexts                    = 32
 )
 
-// httpCases are the cases over HTTP. Every iteration has texts of its own, since a gateway remembers.
+// httpCases are the cases over HTTP. Every iteration of every case has texts of its own, since a gateway remembers.
 func httpCases(c *corpus, work func(tokens int) float64) []*Case {
 	one := func(name, about string, clients, requests, size int) *Case {
 		texts := func(i int) []string {
 			texts := c.mixed(httpSeed, requests*size)
 			for j := range texts {
-				texts[j] = fmt.Sprintf("Film %d of series %d: %s", j, i, texts[j])
+				texts[j] = fmt.Sprintf("Film %d of series %d in %d: %s", j, i, size, texts[j])
 			}
 			return texts
 		}
