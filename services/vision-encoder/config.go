@@ -6,8 +6,8 @@ import "consilium/internal/media"
 type Config struct {
 	// Device is cpu, cuda or cuda:N.
 	Device string
-	// Threads is how many pictures the CPU encodes at the same time, each on one core; 0 for one per core. A CUDA
-	// device encodes batches instead.
+	// Threads is how many threads of the CPU encode, 0 for one per core: on its kernels together, up to maxThreads of them, with
+	// libtorch and in the segmentation each a picture of its own. A CUDA device encodes batches instead.
 	Threads int
 }
 
