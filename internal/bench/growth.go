@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"time"
@@ -21,7 +22,7 @@ import (
 type Size struct {
 	Size    float64 `json:"size"`
 	Seconds float64 `json:"seconds"` // the median
-	// Resident is the most memory that the process held meanwhile, in bytes, beyond what it held before the group; 0 where the
+	// Resident is the most memory that the process held meanwhile, in bytes, beyond what it held before; 0 where the
 	// system does not tell or another process did the work.
 	Resident float64 `json:"resident,omitempty"`
 }
@@ -59,11 +60,9 @@ func (b *bench) growth(ctx context.Context) error {
 			},
 		},
 		{
-			name: "growth-image", about: "a grey JPEG of so many pixels each way, from the file", unit: "pixels", sizes: []float64{256, 512, 1024, 2048, 4096},
-			// The net's own work is the same for all.
-			work: func(side float64) float64 { return side * side },
-			prepare: func(_ context.Context, side float64) (func(context.Context) error, error) {
-				n := int(side)
+			name: "growth-image", about: "a square grey JPEG of so many pixels, from the file", unit: "pixels", sizes: []float64{256 * 256, 512 * 512, 1024 * 1024, 2048 * 2048, 4096 * 4096},
+			prepare: func(_ context.Context, pixels float64) (func(context.Context) error, error) {
+				n := int(math.Sqrt(pixels))
 				img := &image.Gray{Pix: grey(film[0], n), Stride: n, Rect: image.Rect(0, 0, n, n)}
 				var file bytes.Buffer
 				if err := jpegcodec.Encode(&file, img, &jpegcodec.Options{Quality: 90}); err != nil {
@@ -106,13 +105,14 @@ func (b *bench) grow(ctx context.Context, g growing) error {
 	if err != nil {
 		return err
 	}
-	held := resident("self", "VmRSS")
 	var sizes []Size
 	for _, size := range g.sizes {
 		once, err := g.prepare(ctx, size)
 		if err != nil {
 			return err
 		}
+		debug.FreeOSMemory() // what the size before left behind
+		held := resident("self", "VmRSS")
 		forgetPeak()
 		if err := once(ctx); err != nil { // warms it
 			return err

@@ -22,7 +22,7 @@ func TestGrown(t *testing.T) {
 	var page strings.Builder
 	f.Group = "growth"
 	Markdown(&page, &Report{Runs: []Run{{Group: "growth"}}, Figures: []Figure{f}})
-	if want := "| x | 16 tokens | 96000.000 | 6000000.000 | 2 |\n"; !strings.Contains(page.String(), want) {
+	if want := "| x | 16 tokens | 96000.000 | 6000000.0000 | 2 |\n"; !strings.Contains(page.String(), want) {
 		t.Errorf("the page lacks %q:\n%s", want, page.String())
 	}
 }

@@ -16,7 +16,7 @@ func Table(w io.Writer, r *Report) {
 			fmt.Fprintf(w, "  %-62s %8.1f/s best %8.1f/s median%s%s\n", row.Contender, row.Best, row.Median, row.share(", %.0f%% of peak"), row.nearness(", cosine %.4f, least %.4f"))
 		}
 		for _, size := range f.Sizes {
-			fmt.Fprintf(w, "  %8.0f %-8s %10.3f ms %10.3f us each %8s MB\n", size.Size, f.Unit, 1e3*size.Seconds, 1e6*size.Seconds/size.Size, size.megabytes())
+			fmt.Fprintf(w, "  %8.0f %-8s %10.3f ms %10.4f us each %8s MB\n", size.Size, f.Unit, 1e3*size.Seconds, 1e6*size.Seconds/size.Size, size.megabytes())
 		}
 	}
 	for _, run := range r.Runs {
@@ -106,7 +106,7 @@ func markdownSizes(w io.Writer, group string, figures []Figure) {
 			wrote = true
 		}
 		for _, s := range f.Sizes {
-			fmt.Fprintf(w, "| %s | %.0f %s | %.3f | %.3f | %s |\n", f.Name, s.Size, f.Unit, 1e3*s.Seconds, 1e6*s.Seconds/s.Size, s.megabytes())
+			fmt.Fprintf(w, "| %s | %.0f %s | %.3f | %.4f | %s |\n", f.Name, s.Size, f.Unit, 1e3*s.Seconds, 1e6*s.Seconds/s.Size, s.megabytes())
 		}
 	}
 }

@@ -13,14 +13,15 @@ import (
 type step struct {
 	mark int            // of the arena, before the first word
 	read layer.Memory   // the same for every row
-	own  []layer.Memory // of each application of the block
+	own  []*layer.Steps // of each application of the block
 	at   int64          // position of the next word
 }
 
 // start reads the input of one sentence and returns the logits (1, V) of its first word.
 func (m *Model) start(a *tensor.Arena, in Batch) (*step, tensor.T) {
 	read, begin := m.read(a, in)
-	s := &step{mark: a.Mark(), read: read, own: make([]layer.Memory, m.config.Depth)}
+	own := m.self.Steps(a, m.config.Depth)
+	s := &step{mark: a.Mark(), read: read, own: own}
 	return s, m.next(a, s, begin)
 }
 
@@ -30,10 +31,8 @@ func (m *Model) next(a *tensor.Arena, s *step, token tensor.T) tensor.T {
 	rows, d := a.Size(token, 0), m.config.Dim
 	x := a.Add(token, a.Narrow(m.place, 0, s.at, 1))
 	s.at++
-	for i := range s.own {
-		y := m.norm1.Forward(a, x)
-		s.own[i] = s.own[i].Append(a, m.self.Memorise(a, y))
-		x = a.Add(x, m.self.Read(a, y, s.own[i]))
+	for _, own := range s.own {
+		x = a.Add(x, own.Next(a, m.norm1.Forward(a, x)))
 		// All rows read the same, so they are to it as the words of one.
 		seen := m.cross.Read(a, a.Reshape(m.norm2.Forward(a, x), 1, rows, d), s.read)
 		x = a.Add(x, a.Reshape(seen, rows, 1, d))
@@ -42,7 +41,7 @@ func (m *Model) next(a *tensor.Arena, s *step, token tensor.T) tensor.T {
 	logits := a.Select(m.out.Forward(a, m.final.Forward(a, x)), 1, 0)
 	keep := []tensor.T{logits}
 	for _, own := range s.own {
-		keep = append(keep, own.Tensors()...)
+		keep = append(keep, own.Seen())
 	}
 	a.Release(s.mark, keep...)
 	return logits
@@ -104,8 +103,8 @@ func (m *Model) Write(a *tensor.Arena, in *Input, n int, allowed func(word strin
 		}
 		if !inOrder(from, len(scores)/len(barred)) {
 			pick := a.FromInt64(from, int64(len(from)))
-			for i := range state.own {
-				state.own[i] = state.own[i].Pick(a, pick)
+			for _, own := range state.own {
+				own.Pick(a, pick)
 			}
 		}
 		logits = m.next(a, state, a.Unsqueeze(a.Embedding(m.words, a.FromInt64(last, int64(len(last)))), 1))
