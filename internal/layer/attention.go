@@ -27,6 +27,11 @@ func NewAttention(a *tensor.Arena, p *tensor.Params, d, heads int64) *Attention 
 // Memory is what queries attend to: keys and values (B, H, S, D/H), made once however often they are read.
 type Memory struct{ keys, values tensor.T }
 
+// Values copies the keys and the values out, (B, S, H, D/H).
+func (m Memory) Values(a *tensor.Arena) (keys, values []float32) {
+	return a.Float32s(a.Transpose(m.keys, 1, 2)), a.Float32s(a.Transpose(m.values, 1, 2))
+}
+
 // Memorise projects memory (B, S, D) to keys and values.
 func (m *Attention) Memorise(a *tensor.Arena, memory tensor.T) Memory {
 	return Memory{

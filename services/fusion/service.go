@@ -90,6 +90,12 @@ func (s *Service) takeTurns() {
 // Close waits for the calls that were taken and ends the service. Calls after it fail.
 func (s *Service) Close() error {
 	s.turns.Close()
+	_ = s.engine.Do(context.Background(), func(*tensor.Arena) error { // an engine that is closed has freed before
+		if s.writer != nil {
+			s.writer.model.Free()
+		}
+		return nil
+	})
 	s.engine.Close()
 	return nil
 }

@@ -15,6 +15,7 @@ import (
 	"consilium/internal/model/sentence"
 	"consilium/internal/narrative"
 	"consilium/internal/tensor"
+	"consilium/internal/tensor/kernels"
 )
 
 //go:embed weights/report.safetensors
@@ -45,7 +46,11 @@ func newWriter(engine *tensor.Engine) (*Writer, error) {
 	sum := sha256.Sum256(writerWeights)
 	w := &Writer{engine: engine, digest: "sha256:" + hex.EncodeToString(sum[:])}
 	err = engine.Do(context.Background(), func(a *tensor.Arena) error {
-		w.model = sentence.New(a, tensor.FromRaw(raw), config)
+		params := tensor.FromRaw(raw)
+		w.model = sentence.New(a, params, config)
+		if level := kernels.Best(); engine.Device() == tensor.CPU && level > kernels.Plain {
+			w.model.Hasten(a, params, level)
+		}
 		return nil
 	})
 	if err != nil {

@@ -70,6 +70,8 @@ type Model struct {
 	mlp                                *layer.MLP
 	norm1, norm2, norm3, memory, final *layer.Norm
 	out                                *layer.Linear
+
+	fast *Fast // takes the steps of Write in place of the layers, if there is one
 }
 
 // New builds the net from p, which is a weights' file or a random start.

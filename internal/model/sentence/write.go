@@ -9,25 +9,46 @@ import (
 	"consilium/internal/tensor"
 )
 
-// step is the state of a sentence that is being written, one row a hypothesis.
-type step struct {
-	mark int            // of the arena, before the first word
-	read layer.Memory   // the same for every row
-	own  []*layer.Steps // of each application of the block
-	at   int64          // position of the next word
+// steps is a sentence that is being written, one row a hypothesis.
+type steps interface {
+	// next takes the next word of each row and returns the logits (R, V) of the words that follow.
+	next(words []int64) []float32
+	// pick goes on with some of the rows, in their order.
+	pick(rows []int64)
 }
 
-// start reads the input of one sentence and returns the logits (1, V) of its first word.
-func (m *Model) start(a *tensor.Arena, in Batch) (*step, tensor.T) {
+// start reads the input of one sentence and returns the logits (V) of its first word.
+func (m *Model) start(a *tensor.Arena, in Batch) (steps, []float32) {
 	read, begin := m.read(a, in)
+	if m.fast != nil {
+		s := &fastSteps{net: m.fast}
+		s.keys, s.values = read.Values(a)
+		return s, s.step(a.Float32s(begin))
+	}
 	own := m.self.Steps(a, m.config.Depth)
-	s := &step{mark: a.Mark(), read: read, own: own}
-	return s, m.next(a, s, begin)
+	s := &layers{model: m, arena: a, mark: a.Mark(), read: read, own: own}
+	return s, s.step(begin)
 }
 
-// next returns the logits (R, V) of the word that follows token (R, 1, D), and keeps what the token is remembered by: each
+// layers takes the steps of a sentence by the layers of the model.
+type layers struct {
+	model *Model
+	arena *tensor.Arena
+	mark  int            // of the arena, before the first word
+	read  layer.Memory   // the same for every row
+	own   []*layer.Steps // of each application of the block
+	at    int64          // position of the next word
+}
+
+func (s *layers) next(words []int64) []float32 {
+	a := s.arena
+	return s.step(a.Unsqueeze(a.Embedding(s.model.words, a.FromInt64(words, int64(len(words)))), 1))
+}
+
+// step returns the logits (R, V) of the word that follows token (R, 1, D), and keeps what the token is remembered by: each
 // step costs one token, however long the sentence is. It frees everything else that was made since start.
-func (m *Model) next(a *tensor.Arena, s *step, token tensor.T) tensor.T {
+func (s *layers) step(token tensor.T) []float32 {
+	a, m := s.arena, s.model
 	rows, d := a.Size(token, 0), m.config.Dim
 	x := a.Add(token, a.Narrow(m.place, 0, s.at, 1))
 	s.at++
@@ -38,13 +59,20 @@ func (m *Model) next(a *tensor.Arena, s *step, token tensor.T) tensor.T {
 		x = a.Add(x, a.Reshape(seen, rows, 1, d))
 		x = a.Add(x, m.mlp.Forward(a, m.norm3.Forward(a, x)))
 	}
-	logits := a.Select(m.out.Forward(a, m.final.Forward(a, x)), 1, 0)
-	keep := []tensor.T{logits}
-	for _, own := range s.own {
-		keep = append(keep, own.Seen())
+	logits := a.Float32s(m.out.Forward(a, m.final.Forward(a, x)))
+	keep := make([]tensor.T, len(s.own))
+	for i, own := range s.own {
+		keep[i] = own.Seen()
 	}
 	a.Release(s.mark, keep...)
 	return logits
+}
+
+func (s *layers) pick(rows []int64) {
+	index := s.arena.FromInt64(rows, int64(len(rows)))
+	for _, own := range s.own {
+		own.Pick(s.arena, index)
+	}
 }
 
 // Follow returns the logits (V) of the word behind each of words, one word after the other as in Write; the first
@@ -53,11 +81,10 @@ func (m *Model) next(a *tensor.Arena, s *step, token tensor.T) tensor.T {
 func (m *Model) Follow(a *tensor.Arena, in Batch, words []int64, remember bool) (logits [][]float32) {
 	if remember {
 		state, next := m.start(a, in)
-		for _, word := range words {
-			logits = append(logits, a.Float32s(next))
-			next = m.next(a, state, a.Unsqueeze(a.Embedding(m.words, a.FromInt64([]int64{word}, 1)), 1))
+		for i := range words {
+			logits, next = append(logits, next), state.next(words[i:i+1])
 		}
-		return append(logits, a.Float32s(next))
+		return append(logits, next)
 	}
 	read, begin := m.read(a, in)
 	mark := a.Mark()
@@ -87,7 +114,7 @@ func (m *Model) Write(a *tensor.Arena, in *Input, n int, allowed func(word strin
 	state, logits := m.start(a, m.config.Batch(a, []*Input{in}))
 	beam, done := []hypothesis{{}}, []hypothesis(nil)
 	for range m.config.Length {
-		scores := a.Float64s(a.LogSoftmax(logits, -1))
+		scores := logProbabilities(logits, len(barred))
 		next, rows := m.extend(beam, scores, barred, n)
 		beam = beam[:0]
 		var from, last []int64
@@ -102,18 +129,30 @@ func (m *Model) Write(a *tensor.Arena, in *Input, n int, allowed func(word strin
 			break
 		}
 		if !inOrder(from, len(scores)/len(barred)) {
-			pick := a.FromInt64(from, int64(len(from)))
-			for _, own := range state.own {
-				own.Pick(a, pick)
-			}
+			state.pick(from)
 		}
-		logits = m.next(a, state, a.Unsqueeze(a.Embedding(m.words, a.FromInt64(last, int64(len(last)))), 1))
+		logits = state.next(last)
 	}
 	sort.SliceStable(done, func(i, j int) bool { return done[i].mean() > done[j].mean() })
 	var out []string
 	for _, h := range done[:min(n, len(done))] {
 		if text := m.text(h.words); text != "" {
 			out = append(out, text)
+		}
+	}
+	return out
+}
+
+// logProbabilities are those of rows of n logits.
+func logProbabilities(logits []float32, n int) []float64 {
+	out := make([]float64, 0, len(logits))
+	for row := range slices.Chunk(logits, n) {
+		top, sum := float64(slices.Max(row)), 0.0
+		for _, v := range row {
+			sum += math.Exp(float64(v) - top)
+		}
+		for _, v := range row {
+			out = append(out, float64(v)-top-math.Log(sum))
 		}
 	}
 	return out

@@ -98,10 +98,10 @@ void multiply_tiles(const consilium_linear8 &w, const consilium_rows8 &x, int ro
 
 } // namespace
 
-extern const Form amx_form = {multiply32, multiply_tiles, quantise, norm, gate, add, attend, pool};
+extern const Form amx_form = {multiply32, multiply_tiles, quantise, norm, gate, look, add, attend, pool};
 
 #else
 
-extern const Form amx_form = {multiply32, multiply8, quantise, norm, gate, add, attend, pool};
+extern const Form amx_form = {multiply32, multiply8, quantise, norm, gate, look, add, attend, pool};
 
 #endif

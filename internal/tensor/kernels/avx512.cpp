@@ -9,4 +9,4 @@
 
 #include "body.h"
 
-extern const Form avx512_form = {multiply32, multiply8, quantise, norm, gate, add, attend, pool};
+extern const Form avx512_form = {multiply32, multiply8, quantise, norm, gate, look, add, attend, pool};

@@ -279,6 +279,38 @@ void gate(const float *x, int first, int last, int dim, float *y) {
     }
 }
 
+// look reads for each head of one query (dim) from rows (count, dim) of keys and values. scores hold count and 16 values.
+void look(const float *q, const float *keys, const float *values, int count, int dim, int head, float *y, float *scores) {
+  float scale = 1 / sqrtf(head);
+  for (int h = 0; h < dim; h += head) {
+    float top = -1e30f;
+    for (int row = 0; row < count; row++) {
+      vec dots{};
+      for (int i = h; i < h + head; i += lanes)
+        dots += load(q + i) * load(keys + int64_t(row) * dim + i);
+      scores[row] = sum(dots) * scale;
+      top = scores[row] > top ? scores[row] : top;
+    }
+    for (int row = count; row % lanes != 0; row++)
+      scores[row] = -1e30f;
+    vec total{};
+    for (int row = 0; row < count; row += lanes) {
+      vec e = exponential(load(scores + row) - top);
+      for (int i = count - row; i < lanes; i++)
+        e[i] = 0;
+      total += e;
+      store(scores + row, e);
+    }
+    float part = 1 / sum(total);
+    for (int i = h; i < h + head; i += lanes) {
+      vec seen{};
+      for (int row = 0; row < count; row++)
+        seen += scores[row] * load(values + int64_t(row) * dim + i);
+      store(y + i, seen * part);
+    }
+  }
+}
+
 void add(const float *a, const float *b, const float *c, int dim, float *y) {
   for (int i = 0; i < dim; i += lanes)
     store(y + i, load(a + i) + load(b + i) + load(c + i));

@@ -12,6 +12,7 @@ struct Form {
   void (*quantise)(const float *x, int first, int last, int dim, const consilium_rows8 &y, float *row);
   void (*norm)(float *x, int first, int last, int dim, const float *weight, const float *bias, float epsilon);
   void (*gate)(const float *x, int first, int last, int dim, float *y);
+  void (*look)(const float *q, const float *keys, const float *values, int count, int dim, int head, float *y, float *scores);
   void (*add)(const float *a, const float *b, const float *c, int dim, float *y); // y = a + b + c
   // One head of one sequence. q points to its first query; k and v lie dim and 2 dim further, rows 3 dim apart.
   void (*attend)(const float *q, int length, int dim, int head, float *y, float *scratch);

@@ -76,6 +76,9 @@ void consilium_norm(consilium_team *, float *x, int rows, int dim, const float *
 // y (rows, dim) = tanh times logistic function of the halves of each row of x (rows, 2 dim).
 void consilium_gate(consilium_team *, const float *x, int rows, int dim, float *y);
 
+// y (dim) = what a query (dim) of so many heads reads from rows (count, dim) of keys and values.
+void consilium_look(consilium_team *, const float *q, const float *keys, const float *values, int count, int dim, int heads, float *y);
+
 // y (rows, dim) = words[ids] + positions[place in the sequence] + segment.
 void consilium_embed(consilium_team *, const consilium_text *, const int32_t *ids, const float *words, const float *positions,
                      const float *segment, float *y);

@@ -255,3 +255,33 @@ func TestGate(t *testing.T) {
 		near(t, "gate", y, want, 1e-6)
 	})
 }
+
+func TestLook(t *testing.T) {
+	teams(t, func(t *testing.T, team *Team) {
+		const dim, heads = 64, 2
+		rng := rand.New(rand.NewPCG(6, 0))
+		for _, count := range []int{1, 15, 16, 17, 62} {
+			q, keys, values := random(rng, dim), random(rng, count*dim), random(rng, count*dim)
+			want := make([]float64, dim)
+			for h := 0; h < dim; h += dim / heads {
+				weights, sum := make([]float64, count), 0.0
+				for row := range weights {
+					dot := 0.0
+					for i := h; i < h+dim/heads; i++ {
+						dot += float64(q[i]) * float64(keys[row*dim+i])
+					}
+					weights[row] = math.Exp(dot / math.Sqrt(dim/heads))
+					sum += weights[row]
+				}
+				for i := h; i < h+dim/heads; i++ {
+					for row, w := range weights {
+						want[i] += w / sum * float64(values[row*dim+i])
+					}
+				}
+			}
+			y := make([]float32, dim)
+			team.Look(q, keys, values, heads, y)
+			near(t, fmt.Sprintf("look at %d rows", count), y, want, 1e-5)
+		}
+	})
+}

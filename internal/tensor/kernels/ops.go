@@ -60,6 +60,19 @@ func (t *Team) Gate(x []float32, rows, dim int, y []float32) {
 	C.consilium_gate(t.c, floats(x, 2*rows*dim, "x"), C.int(rows), C.int(dim), floats(y, rows*dim, "y"))
 }
 
+// Look writes to y (dim) what one query (dim) reads from the rows of keys and values, (count, dim) each, each head for itself. A
+// head has a multiple of 16 values.
+func (t *Team) Look(q, keys, values []float32, heads int, y []float32) {
+	dim := len(q)
+	count := len(keys) / dim
+	if count < 1 || dim%heads != 0 || dim/heads%16 != 0 {
+		panic(fmt.Sprintf("kernels: a query of %d values and %d heads for %d rows, want heads of a multiple of 16 and a row", dim, heads, count))
+	}
+	defer profile.End(profile.Begin(), "look", nil, 2*float64(count*dim))
+	C.consilium_look(t.c, floats(q, dim, "q"), floats(keys, count*dim, "keys"), floats(values, count*dim, "values"), C.int(count), C.int(dim),
+		C.int(heads), floats(y, dim, "y"))
+}
+
 // Bytes is a matrix quantised to 8 bits, with a scale and a zero for each row.
 type Bytes struct {
 	bytes []uint8

@@ -3,7 +3,7 @@
 
 #include "body.h"
 
-extern const Form plain_form = {multiply32, multiply8, quantise, norm, gate, add, attend, pool};
+extern const Form plain_form = {multiply32, multiply8, quantise, norm, gate, look, add, attend, pool};
 
 void consilium_pack32(const float *weight, int in, int out, float *packed) {
   for (int p = 0; p < panels(out, panel32); p++)

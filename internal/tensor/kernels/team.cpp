@@ -209,6 +209,11 @@ void consilium_gate(consilium_team *team, const float *x, int rows, int dim, flo
   team->rows(rows, [&](int first, int last, Scratch &) { team->form->gate(x, first, last, dim, y); });
 }
 
+void consilium_look(consilium_team *team, const float *q, const float *keys, const float *values, int count, int dim, int heads, float *y) {
+  float *scores = static_cast<float *>(team->scratch[0].get((count + 16) * sizeof(float)));
+  team->form->look(q, keys, values, count, dim, dim / heads, y, scores);
+}
+
 void consilium_embed(consilium_team *team, const consilium_text *text, const int32_t *ids, const float *words, const float *positions,
                      const float *segment, float *y) {
   int64_t dim = text->dim;
