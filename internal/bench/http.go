@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 
@@ -179,6 +180,30 @@ func (b *bench) http(ctx context.Context) error {
 		}
 		b.add(ratio(c.Name, c.About, FP32, false, rows, others))
 	}
+	return b.batching(ctx)
+}
+
+// batching times the encoder's queue: callers of one text each, against one call with all their texts.
+func (b *bench) batching(ctx context.Context) error {
+	c := httpCases(b.corpus, b.TextWork)[0]
+	c.Name, c.About = "text-batching", fmt.Sprintf("without HTTP: %d callers of one text, to one call with all %d texts", singleClients, singleRequests)
+	encode := func(ctx context.Context, texts []string) ([][]float32, error) {
+		features, err := b.Text.EncodeText(ctx, texts, false)
+		return vectors(features), err
+	}
+	callers := &clients{name: "consilium, one text a call", send: encode, stop: func() error { return nil }}
+	whole := &own{name: "consilium, all texts in a call", begin: func(c *Case) func(context.Context) ([][]float32, error) {
+		i := 0
+		return func(ctx context.Context) ([][]float32, error) {
+			i++
+			return encode(ctx, slices.Concat(c.Requests(i)...))
+		}
+	}}
+	rows, others, err := b.measure(ctx, c, []entrant{{Contender: callers, class: FP32, ours: true}, {Contender: whole, class: FP32}})
+	if err != nil {
+		return err
+	}
+	b.add(ratio(c.Name, c.About, FP32, false, rows, others))
 	return nil
 }
 
