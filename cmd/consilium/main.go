@@ -20,7 +20,7 @@ type command struct {
 }
 
 // commands is what `consilium` lists.
-var commands = []command{upCommand, demoCommand, askCommand, reportCommand, jobCommand, importCommand, exportCommand, restoreCommand, trainCommand, evalCommand, benchCommand, profileCommand}
+var commands = []command{upCommand, demoCommand, askCommand, reportCommand, jobCommand, importCommand, exportCommand, restoreCommand, trainCommand, calibrateCommand, evalCommand, benchCommand, profileCommand}
 
 // errUsage says that the arguments were wrong and the usage has been shown.
 var errUsage = errors.New("wrong arguments")

@@ -48,35 +48,13 @@ func precision(ctx context.Context, e Env) ([]Figure, error) {
 
 // variedTexts returns n questions about images and n names of diseases, all different, spread over what there is.
 func variedTexts(data string, n int) ([]string, error) {
-	var questions, names []string
-	err := eachLine(filepath.Join(data, "vqa/vqa_rad/qa.jsonl"), func(line string) error {
-		var row struct{ Question string }
-		if err := json.Unmarshal([]byte(line), &row); err != nil {
-			return err
-		}
-		questions = append(questions, strings.TrimSpace(row.Question))
-		return nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	err = eachLine(filepath.Join(data, "kg/HumanDO.tsv"), func(line string) error {
-		if columns := strings.Split(line, "\t"); len(columns) > 1 && strings.HasPrefix(columns[0], `"DOID:`) {
-			names = append(names, strings.Trim(columns[1], `"`))
-		}
-		return nil
-	})
+	questions, names, err := questionsAndNames(data)
 	if err != nil {
 		return nil, err
 	}
 	seen, texts := map[string]bool{}, []string(nil)
-	for _, all := range [][]string{questions, names} {
-		var unique []string
-		for _, text := range all {
-			if key := strings.ToLower(text); !seen[key] {
-				seen[key], unique = true, append(unique, text)
-			}
-		}
+	for _, all := range [][]question{questions, names} {
+		unique := different(all, seen)
 		if len(unique) < n {
 			return nil, fmt.Errorf("the data folder has %d different texts of a kind, want %d", len(unique), n)
 		}
@@ -85,6 +63,79 @@ func variedTexts(data string, n int) ([]string, error) {
 		}
 	}
 	return texts, nil
+}
+
+// CalibrationTexts returns sets of texts of the kinds that the measurement of the text encoder in 8 bits has, none of which is among
+// its texts or in a test split.
+func CalibrationTexts(data string) (sets [3][]string, err error) {
+	measured, err := variedTexts(data, 500)
+	if err != nil {
+		return sets, err
+	}
+	questions, names, err := questionsAndNames(data)
+	if err != nil {
+		return sets, err
+	}
+	seen := map[string]bool{}
+	for _, text := range measured {
+		seen[strings.ToLower(text)] = true
+	}
+	for _, q := range questions {
+		if q.test {
+			seen[strings.ToLower(q.text)] = true
+		}
+	}
+	const each = 500 // of a kind, at most, in a set
+	for _, all := range [][]question{questions, names} {
+		unique := different(all, seen)
+		n := min(len(unique), len(sets)*each)
+		for i := range n {
+			sets[i%len(sets)] = append(sets[i%len(sets)], unique[i*len(unique)/n])
+		}
+	}
+	return sets, nil
+}
+
+// question is a text and whether it is of a test split.
+type question struct {
+	text string
+	test bool
+}
+
+// questionsAndNames returns the questions of VQA-RAD and the names of the Disease Ontology.
+func questionsAndNames(data string) (questions, names []question, err error) {
+	err = eachLine(filepath.Join(data, "vqa/vqa_rad/qa.jsonl"), func(line string) error {
+		var row struct {
+			Question string
+			Official string `json:"split_official"`
+			Image    string `json:"split_image"`
+		}
+		if err := json.Unmarshal([]byte(line), &row); err != nil {
+			return err
+		}
+		questions = append(questions, question{strings.TrimSpace(row.Question), row.Official != "train" || row.Image == "test"})
+		return nil
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	err = eachLine(filepath.Join(data, "kg/HumanDO.tsv"), func(line string) error {
+		if columns := strings.Split(line, "\t"); len(columns) > 1 && strings.HasPrefix(columns[0], `"DOID:`) {
+			names = append(names, question{text: strings.Trim(columns[1], `"`)})
+		}
+		return nil
+	})
+	return questions, names, err
+}
+
+// different returns the texts that are not in seen, whatever their case, each once, and puts them there.
+func different(all []question, seen map[string]bool) (unique []string) {
+	for _, q := range all {
+		if key := strings.ToLower(q.text); !seen[key] {
+			seen[key], unique = true, append(unique, q.text)
+		}
+	}
+	return unique
 }
 
 func eachLine(path string, use func(string) error) error {

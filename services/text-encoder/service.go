@@ -14,6 +14,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"strconv"
+	"strings"
 
 	"consilium/internal/analysis"
 	"consilium/internal/batch"
@@ -38,7 +39,7 @@ var probe []byte
 
 const probeText = "The chest radiograph shows no consolidation."
 
-// int8Plan names the layers that Int8 computes in 8 bits, as the calibration chose them (int8.md).
+// int8Plan is the Calibration that says which layers Int8 computes in 8 bits (int8.md).
 //
 //go:embed int8.json
 var int8Plan []byte
@@ -98,10 +99,11 @@ func New(cfg Config) (_ *Service, err error) {
 		if device != tensor.CPU {
 			return nil, fmt.Errorf("start the text encoder: %s runs on the device cpu, found %s", Int8, cfg.Device)
 		}
-		s.digest, s.least = digest(file.Bytes(), vocabulary, int8Plan, []byte(arithmetic8)), minProbeCosine8
-		if plan, err = readPlan(); err != nil {
+		var layers string
+		if plan, layers, err = readPlan(); err != nil {
 			return nil, err
 		}
+		s.digest, s.least = digest(file.Bytes(), vocabulary, []byte(layers), []byte(arithmetic8)), minProbeCosine8
 	}
 	if s.tokenizer, err = wordpiece.New(vocabulary); err != nil {
 		return nil, fmt.Errorf("start the text encoder: %w", err)
@@ -154,17 +156,17 @@ func threads(setting int) int {
 	return min(runtime.NumCPU(), maxThreads)
 }
 
-// readPlan returns the layers that compute in 8 bits.
-func readPlan() (minilm.Plan, error) {
-	var names []string
-	if err := json.Unmarshal(int8Plan, &names); err != nil {
-		return nil, fmt.Errorf("read the text encoder's 8-bit layers: %w", err)
+// readPlan returns the layers that compute in 8 bits, and their names as one.
+func readPlan() (minilm.Plan, string, error) {
+	var c Calibration
+	if err := json.Unmarshal(int8Plan, &c); err != nil {
+		return nil, "", fmt.Errorf("read the text encoder's 8-bit layers: %w", err)
 	}
 	plan := minilm.Plan{}
-	for _, name := range names {
+	for _, name := range c.Layers {
 		plan[name] = true
 	}
-	return plan, nil
+	return plan, strings.Join(c.Layers, " "), nil
 }
 
 // read returns the bytes of an artefact.

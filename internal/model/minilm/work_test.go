@@ -11,3 +11,13 @@ func TestWork(t *testing.T) {
 		}
 	}
 }
+
+func TestLayerWork(t *testing.T) {
+	total := 0.0
+	for _, name := range Linears {
+		total += L6.LayerWork("3." + name)
+	}
+	if want := 10616832.0 / 6; total != want {
+		t.Errorf("the layers of a block take %v multiplications a token, want %v", total, want)
+	}
+}
