@@ -39,6 +39,9 @@ func newNets(config sentence.Config) (*nets, error) {
 		defer own.Free(a)
 		n.audio = wavenet.NewFast(a, wavenet.New(a, own, shape), 1, kernels.Best())
 		n.decoder = sentence.New(a, n.params, config)
+		if level := kernels.Best(); level > kernels.Plain { // as the service does
+			n.decoder.Hasten(a, n.params, level)
+		}
 		return nil
 	})
 	if err != nil {
@@ -79,6 +82,7 @@ func (n *nets) words(ctx context.Context, count int, remember bool) (logits [][]
 func (n *nets) Close() error {
 	err := n.engine.Do(context.Background(), func(a *tensor.Arena) error {
 		n.audio.Free()
+		n.decoder.Free()
 		n.params.Free(a)
 		return nil
 	})
