@@ -142,6 +142,6 @@ const about = `A ratio is ours to the best peer of the same precision, in the sa
 same inputs and weights, works in turns (A B A B …) and is timed from text, or from a decoded picture, to vector, with
 the defaults that a user gets. A peer in fp32 whose vectors have a cosine below 0.9999 to ours ends the run. "Value" is of the median
 iteration, "of the best" of the fastest; both are milliseconds where the metric says so. "Others" is the share of the machine that
-neither we nor the peers used meanwhile: on a shared machine only ratios count, and on a busy one not even they. A class
-that the platform has no net of is absent. The 8-bit peers are made as their documentation says (internal/bench/peers/prepare.py),
+neither we nor the peers used meanwhile: on a shared machine only ratios count, and on a busy one not even they. Up to
+eight cases of a run are then measured again. A class that the platform has no net of is absent. The 8-bit peers are made as their documentation says (internal/bench/peers/prepare.py),
 and their cosine to fp32 stands beside. hugot runs in its Go form, where a call is one text.`
