@@ -54,9 +54,13 @@ func NewEngine(opt Options) *Engine {
 func (e *Engine) Device() Device { return e.device }
 
 // Do runs fn on the engine's thread and waits for it. It returns fn's error, the error of the first operator
-// that failed, or, if the engine was busy until then, the context's error; fn that has begun is not interrupted.
+// that failed, or, if the context was over before or the engine busy until then, the context's error; fn that has begun is
+// not interrupted.
 // Every tensor that fn made and did not Keep is freed when fn returns.
 func (e *Engine) Do(ctx context.Context, fn func(*Arena) error) error {
+	if err := ctx.Err(); err != nil {
+		return err // an idle engine would be as ready as the context, and select draws lots
+	}
 	j := job{fn: fn, errc: make(chan error, 1)}
 	select {
 	case <-e.closed:

@@ -135,6 +135,11 @@ func TestDoAfterCloseAndCancel(t *testing.T) {
 	}
 	close(leave)
 	wg.Wait()
+	for range 20 { // the engine is idle now
+		if err := e.Do(ctx, func(*Arena) error { t.Error("ran after cancel"); return nil }); !errors.Is(err, context.Canceled) {
+			t.Errorf("idle: got %v, want context.Canceled", err)
+		}
+	}
 	e.Close()
 	e.Close()
 	if err := e.Do(t.Context(), func(*Arena) error { return nil }); !errors.Is(err, ErrClosed) {
