@@ -40,7 +40,7 @@ const (
 func (s *Store) insertAnswers(answers []newAnswer) ([]batch.Result[time.Time], error) {
 	ctx, cancel := context.WithTimeout(context.Background(), storeTime)
 	defer cancel()
-	stored, err := s.insertTogether(ctx, answers)
+	stored, err := insertTogether(ctx, s.pool, answers)
 	if err != nil && len(answers) == 1 {
 		if violates(err, foreignKeyViolation, "") {
 			err = noStudy(answers[0].StudyID)
@@ -59,14 +59,14 @@ func (s *Store) insertAnswers(answers []newAnswer) ([]batch.Result[time.Time], e
 		}
 		var ok bool
 		if results[i].Value, ok = stored[a.ID]; !ok {
-			results[i].Err = &analysis.Error{Code: analysis.Conflict, Field: "study_id", Message: "the study has changed", Value: a.StudyID}
+			results[i].Err = changed(a.StudyID)
 		}
 	}
 	return results, nil
 }
 
 // insertTogether returns the time of each answer that was stored; the others' studies have changed.
-func (s *Store) insertTogether(ctx context.Context, answers []newAnswer) (map[string]time.Time, error) {
+func insertTogether(ctx context.Context, q querier, answers []newAnswer) (map[string]time.Time, error) {
 	columns := make([][]any, 14)
 	for _, a := range answers {
 		for i, value := range []any{
@@ -77,7 +77,7 @@ func (s *Store) insertTogether(ctx context.Context, answers []newAnswer) (map[st
 			columns[i] = append(columns[i], value)
 		}
 	}
-	rows, err := s.pool.Query(ctx, `INSERT INTO answers (tenant_id, study_id, id, question, strict, text_id, image_id, audio_id, result, review_below, status, stages, trace_id)
+	rows, err := q.Query(ctx, `INSERT INTO answers (tenant_id, study_id, id, question, strict, text_id, image_id, audio_id, result, review_below, status, stages, trace_id)
 		SELECT tenant_id, study_id, id, question, strict, text_id, image_id, audio_id, result, review_below, status, stages, trace_id
 		FROM unnest($1::text[], $2::uuid[], $3::uuid[], $4::text[], $5::bool[], $6::uuid[], $7::uuid[], $8::uuid[], $9::jsonb[], $10::float8[], $11::text[], $12::jsonb[], $13::text[], $14::int[])
 			AS n (tenant_id, study_id, id, question, strict, text_id, image_id, audio_id, result, review_below, status, stages, trace_id, of_artefacts)
@@ -96,6 +96,11 @@ func (s *Store) insertTogether(ctx context.Context, answers []newAnswer) (map[st
 	return stored, err
 }
 
+// changed is the error of an answer whose study is no longer what it was asked about.
+func changed(studyID string) error {
+	return &analysis.Error{Code: analysis.Conflict, Field: "study_id", Message: "the study has changed", Value: studyID}
+}
+
 // many returns columns as arguments of a statement.
 func many(columns [][]any) []any {
 	arguments := make([]any, len(columns))
@@ -110,15 +115,18 @@ func insertAnswer(ctx context.Context, q querier, tenant string, answer *analysi
 	if answer.ID, err = newID(); err != nil {
 		return err
 	}
-	err = q.QueryRow(ctx, `INSERT INTO answers (tenant_id, study_id, id, question, strict, text_id, image_id, audio_id, result, review_below, status, stages, trace_id)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) RETURNING created_at`,
-		tenant, answer.StudyID, answer.ID, answer.Question, answer.Strict,
-		used(answer.Artefacts, analysis.Text), used(answer.Artefacts, analysis.Image), used(answer.Artefacts, analysis.Audio),
-		answer.Result, answer.ReviewBelow, answer.Status, answer.Stages, answer.TraceID).Scan(&answer.CreatedAt)
+	stored, err := insertTogether(ctx, q, []newAnswer{{tenant, answer}})
 	if violates(err, foreignKeyViolation, "") {
 		return noStudy(answer.StudyID)
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	var ok bool
+	if answer.CreatedAt, ok = stored[answer.ID]; !ok {
+		return changed(answer.StudyID)
+	}
+	return nil
 }
 
 // used returns the id of the artefact of one modality, nil if there is none.

@@ -84,6 +84,7 @@ func (s *Store) Ready(ctx context.Context) error {
 
 // querier is the pool or a transaction.
 type querier interface {
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
 	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
 }
 
