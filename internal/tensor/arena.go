@@ -35,11 +35,12 @@ func (e *OpError) Error() string { return fmt.Sprintf("tensor operator %s: %s", 
 // Arena makes tensors and frees them together. It is only valid inside the Engine.Do that made it. An operator
 // that fails does not return: it ends the computation, and Do returns an *OpError.
 type Arena struct {
-	device   Device
-	live     []libtch.Ctensor
-	autocast bool      // Autocast
-	saving   bool      // SaveMemory
-	tape     []segment // Checkpoint, in order
+	device    Device
+	precision Kind
+	live      []libtch.Ctensor
+	autocast  bool      // Autocast
+	saving    bool      // SaveMemory
+	tape      []segment // Checkpoint, in order
 }
 
 // Device returns where the arena's tensors live.

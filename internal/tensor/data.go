@@ -1,7 +1,10 @@
 package tensor
 
+// #include <stdlib.h>
+// #include "device.h"
+import "C"
+
 import (
-	"runtime"
 	"unsafe"
 
 	"github.com/sugarme/gotch/libtch"
@@ -81,23 +84,13 @@ func fromSlice[E any](a *Arena, op string, kind Kind, values []E, shape []int64)
 	if count(shape) != int64(len(values)) {
 		a.fail(op, "%d values do not fill the shape %v", len(values), shape)
 	}
-	var size E
 	dims := shape
 	if len(dims) == 0 {
-		dims = []int64{1}
+		dims = []int64{0} // no element of it is read
 	}
-	data := unsafe.Pointer(unsafe.SliceData(values))
-	if len(values) == 0 {
-		data = unsafe.Pointer(&size) // no byte of it is read
-	}
-	h := libtch.AtTensorOfData(data, dims, uint(len(shape)), uint(unsafe.Sizeof(size)), int(kind))
-	runtime.KeepAlive(values)
-	a.check(op)
-	t := a.own(op, h)
-	if a.device != CPU {
-		return a.ToDevice(t, a.device)
-	}
-	return t
+	var h unsafe.Pointer
+	a.native(op, C.consilium_upload(&h, unsafe.Pointer(unsafe.SliceData(values)), (*C.longlong)(&dims[0]), C.int(len(shape)), C.int(kind), C.int(a.device)))
+	return a.own(op, libtch.Ctensor(h))
 }
 
 // FromFloat32 copies values into a tensor of the given shape, row-major.
@@ -121,14 +114,8 @@ func (a *Arena) FromHalf(bits []uint16, shape ...int64) T {
 }
 
 func toSlice[E any](a *Arena, op string, kind Kind, x T) []E {
-	x = a.Contiguous(a.ToKind(a.ToDevice(x, CPU), kind))
 	values := make([]E, count(a.Shape(x)))
-	if len(values) == 0 {
-		return values
-	}
-	src := libtch.AtDataPtr(x.h)
-	a.check(op)
-	copy(values, unsafe.Slice((*E)(src), len(values)))
+	a.native(op, C.consilium_download(unsafe.Pointer(unsafe.SliceData(values)), unsafe.Pointer(x.h), C.int(kind)))
 	return values
 }
 

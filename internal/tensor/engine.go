@@ -14,6 +14,9 @@ import (
 // Options configure an Engine.
 type Options struct {
 	Device Device
+	// Precision is what Params.Get and ToPrecision round to: Float (which the zero Options mean as well), Half or BFloat16. A
+	// net that calls ToPrecision with its input computes in it; libtorch adds up in float32 meanwhile.
+	Precision Kind
 	// Threads is the size of the OpenMP team of this engine's thread, 0 for half of the cores. A team that has to
 	// share a core with another busy thread waits for it at every barrier and can slow down a hundredfold, and an
 	// engine is seldom the only one on its machine.
@@ -28,7 +31,7 @@ var ErrClosed = errors.New("tensor engine is closed")
 // Engine is one goroutine, locked to one operating system thread, that runs computations one after the other.
 // Its methods may be called from any goroutine.
 type Engine struct {
-	device Device
+	opt    Options
 	jobs   chan job
 	closed chan struct{}
 	once   sync.Once
@@ -40,18 +43,22 @@ type job struct {
 	errc chan error
 }
 
-// NewEngine starts an engine. Close ends it.
+// NewEngine starts an engine. Close ends it. On a CUDA device it has a stream of its own, so that engines do not wait for
+// each other; where that cannot be had, Do returns the error.
 func NewEngine(opt Options) *Engine {
+	if opt.Precision != Half && opt.Precision != BFloat16 {
+		opt.Precision = Float
+	}
 	if opt.Threads <= 0 {
 		opt.Threads = max(1, runtime.NumCPU()/2)
 	}
-	e := &Engine{device: opt.Device, jobs: make(chan job), closed: make(chan struct{}), done: make(chan struct{})}
-	go e.loop(opt)
+	e := &Engine{opt: opt, jobs: make(chan job), closed: make(chan struct{}), done: make(chan struct{})}
+	go e.loop()
 	return e
 }
 
 // Device returns where the engine's tensors live.
-func (e *Engine) Device() Device { return e.device }
+func (e *Engine) Device() Device { return e.opt.Device }
 
 // Do runs fn on the engine's thread and waits for it. It returns fn's error, the error of the first operator
 // that failed, or, if the context was over before or the engine busy until then, the context's error; fn that has begun is
@@ -90,31 +97,39 @@ func (e *Engine) Close() {
 	<-e.done
 }
 
-func (e *Engine) loop(opt Options) {
+func (e *Engine) loop() {
 	// The thread is never unlocked: when the goroutine ends, the runtime ends the thread, and with it the
 	// thread-local state of libtorch.
 	runtime.LockOSThread()
 	defer close(e.done)
-	setNumThreads(opt.Threads)
+	setNumThreads(e.opt.Threads)
 	grad := 0
-	if opt.Grad {
+	if e.opt.Grad {
 		grad = 1
 	}
 	libtch.AtGradSetEnabled(grad)
+	var err error
+	if e.opt.Device != CPU {
+		err = e.run((*Arena).ownStream)
+	}
 	for {
 		select {
 		case <-e.closed:
 			return
 		case j := <-e.jobs:
-			j.errc <- run(e.device, j.fn)
+			if err != nil {
+				j.errc <- err
+			} else {
+				j.errc <- e.run(j.fn)
+			}
 		}
 	}
 }
 
 // run calls fn with a fresh arena and turns a panic into an error: of an operator into that operator's error,
 // of anything else into one that carries the stack for the log.
-func run(device Device, fn func(*Arena) error) (err error) {
-	a := &Arena{device: device}
+func (e *Engine) run(fn func(*Arena) error) (err error) {
+	a := &Arena{device: e.opt.Device, precision: e.opt.Precision}
 	defer func() {
 		switch r := recover().(type) {
 		case nil:

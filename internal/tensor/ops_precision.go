@@ -2,6 +2,9 @@ package tensor
 
 import "github.com/sugarme/gotch/libtch"
 
+// ToPrecision rounds x to the engine's precision. At Float it returns x itself.
+func (a *Arena) ToPrecision(x T) T { return a.ToKind(x, a.precision) }
+
 // Autocast runs fn with the products of Linear and Matmul computed in bfloat16 (Micikevicius et al. 2018,
 // https://arxiv.org/abs/1710.03740, with the wider exponent that needs no scaling of the loss). Operands are rounded
 // on the way in and results widened on the way out, so that parameters, gradients and everything else stay float32.

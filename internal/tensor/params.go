@@ -66,32 +66,40 @@ func Fan(fanIn int64) Init {
 // Constant fills with v.
 func Constant(v float32) Init { return func(*rand.Rand) float32 { return v } }
 
-// Get returns the parameter of that name and shape. One that the file lacks, or holds in another shape, ends the
-// computation with an error that names it.
+// Get returns the parameter of that name and shape in the engine's precision. One that the file lacks, or holds in another
+// shape, ends the computation with an error that names it.
 func (p *Params) Get(a *Arena, name string, init Init, shape ...int64) T {
 	full := p.prefix + name
 	if t, ok := p.store.byName[full]; ok {
 		return t
 	}
 	var values []float32
-	if r, ok := p.store.raw[full]; ok {
-		if fmt.Sprint(r.Shape) != fmt.Sprint(shape) {
-			a.fail("load", "tensor %q has shape %v, want %v", full, r.Shape, shape)
-		}
-		values = r.Values
+	if _, ok := p.store.raw[full]; ok || p.store.rng == nil {
+		values = p.Floats(a, name, shape...)
 	} else {
-		if p.store.rng == nil {
-			a.fail("load", "the weights hold no tensor %q", full)
-		}
 		values = make([]float32, count(shape))
 		for i := range values {
 			values[i] = init(p.store.rng)
 		}
 	}
-	t := a.Name(a.Keep(a.FromFloat32(values, shape...)), full)
+	t := a.Name(a.Keep(a.ToPrecision(a.FromFloat32(values, shape...))), full)
 	p.store.byName[full], p.store.shapes[full] = t, shape
 	p.store.order = append(p.store.order, full)
 	return t
+}
+
+// Floats returns the values that the file holds of a parameter, for whoever computes with them before they are rounded. They
+// are the file's: nobody may change them. Errors are those of Get.
+func (p *Params) Floats(a *Arena, name string, shape ...int64) []float32 {
+	full := p.prefix + name
+	r, ok := p.store.raw[full]
+	if !ok {
+		a.fail("load", "the weights hold no tensor %q", full)
+	}
+	if fmt.Sprint(r.Shape) != fmt.Sprint(shape) {
+		a.fail("load", "tensor %q has shape %v, want %v", full, r.Shape, shape)
+	}
+	return r.Values
 }
 
 // Names lists every parameter that was asked for, sorted.
