@@ -29,7 +29,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		Args: args, Getenv: getenv, Stdout: stdout, Stderr: stderr,
 	}
 	open := func(s wire.Settings) (*audioencoder.Service, error) {
-		return audioencoder.New(audioencoder.Config{Device: s.Device})
+		return audioencoder.New(audioencoder.Config{Device: s.Device, GPUPrecision: s.GPUPrecision})
 	}
 	return wire.Run(ctx, process, open, func(s *audioencoder.Service, info wire.ModelInfo) http.Handler {
 		return wire.NewAudioServer(s, info)

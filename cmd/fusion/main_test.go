@@ -84,11 +84,11 @@ func TestProgram(t *testing.T) {
 	})
 }
 
-// TestProgramNamesEveryMistake has one setting of every service wrong and one of the fusion's own.
+// TestProgramNamesEveryMistake has two settings of every service wrong and one of the fusion's own.
 func TestProgramNamesEveryMistake(t *testing.T) {
-	settings := map[string]string{"CONSILIUM_DEVICE": "abacus", "CONSILIUM_FUSION_GATE": "entropy"}
+	settings := map[string]string{"CONSILIUM_DEVICE": "abacus", "CONSILIUM_GPU_PRECISION": "fp8", "CONSILIUM_FUSION_GATE": "entropy"}
 	err := run(t.Context(), nil, func(name string) string { return settings[name] }, io.Discard, io.Discard)
-	for _, want := range []string{"CONSILIUM_DEVICE: want cpu", "CONSILIUM_FUSION_GATE: want learned or entropy-share"} {
+	for _, want := range []string{"CONSILIUM_DEVICE: want cpu", "CONSILIUM_GPU_PRECISION: want fp32, bf16 or fp16", "CONSILIUM_FUSION_GATE: want learned or entropy-share"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %q", err, want)
 		}

@@ -30,7 +30,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		Args: args, Getenv: getenv, Stdout: stdout, Stderr: stderr, Own: &config,
 	}
 	open := func(s wire.Settings) (*textencoder.Service, error) {
-		config.Device = s.Device
+		config.Device, config.GPUPrecision = s.Device, s.GPUPrecision
 		return textencoder.New(config)
 	}
 	return wire.Run(ctx, process, open, func(s *textencoder.Service, info wire.ModelInfo) http.Handler {

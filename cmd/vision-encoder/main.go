@@ -31,7 +31,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		Args: args, Getenv: getenv, Stdout: stdout, Stderr: stderr,
 	}
 	open := func(s wire.Settings) (*visionencoder.Service, error) {
-		return visionencoder.New(visionencoder.Config{Device: s.Device})
+		return visionencoder.New(visionencoder.Config{Device: s.Device, GPUPrecision: s.GPUPrecision})
 	}
 	return wire.Run(ctx, process, open, func(s *visionencoder.Service, info wire.ModelInfo) http.Handler {
 		models := wire.Beside(wire.NewVisionServer(s, info), wire.NewRadiographServer(s.Radiographs(), info.Of(s.Radiographs())),

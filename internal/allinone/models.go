@@ -24,13 +24,13 @@ var models = []model{
 		var config textencoder.Config
 		p.Own = &config
 		return wire.Run(ctx, p, func(s wire.Settings) (*textencoder.Service, error) {
-			config.Device = s.Device
+			config.Device, config.GPUPrecision = s.Device, s.GPUPrecision
 			return textencoder.New(config)
 		}, func(s *textencoder.Service, info wire.ModelInfo) http.Handler { return wire.NewTextServer(s, info) })
 	}},
 	{"vision-encoder", "CONSILIUM_VISION_ENCODER_URL", func(ctx context.Context, p wire.Process) error {
 		return wire.Run(ctx, p, func(s wire.Settings) (*visionencoder.Service, error) {
-			return visionencoder.New(visionencoder.Config{Device: s.Device})
+			return visionencoder.New(visionencoder.Config{Device: s.Device, GPUPrecision: s.GPUPrecision})
 		}, func(s *visionencoder.Service, info wire.ModelInfo) http.Handler {
 			models := wire.Beside(wire.NewVisionServer(s, info), wire.NewRadiographServer(s.Radiographs(), info.Of(s.Radiographs())),
 				wire.NewSegmentationServer(s.Segmenter(), info.Of(s.Segmenter())))
@@ -39,7 +39,7 @@ var models = []model{
 	}},
 	{"audio-encoder", "CONSILIUM_AUDIO_ENCODER_URL", func(ctx context.Context, p wire.Process) error {
 		return wire.Run(ctx, p, func(s wire.Settings) (*audioencoder.Service, error) {
-			return audioencoder.New(audioencoder.Config{Device: s.Device})
+			return audioencoder.New(audioencoder.Config{Device: s.Device, GPUPrecision: s.GPUPrecision})
 		}, func(s *audioencoder.Service, info wire.ModelInfo) http.Handler { return wire.NewAudioServer(s, info) })
 	}},
 	{"fusion", "CONSILIUM_FUSION_URL", func(ctx context.Context, p wire.Process) error {

@@ -19,15 +19,23 @@ type Settings struct {
 	serve.Config
 	// Device runs the model: cpu, cuda or cuda:N.
 	Device string `env:"DEVICE" envDefault:"cpu"`
+	// GPUPrecision is what encoders and segmentation compute in on a CUDA device: fp32, bf16 or fp16.
+	GPUPrecision string `env:"GPU_PRECISION" envDefault:"fp16"`
 }
 
-var deviceName = regexp.MustCompile(`^(cpu|cuda(:[0-9]{1,2})?)$`)
+var (
+	deviceName    = regexp.MustCompile(`^(cpu|cuda(:[0-9]{1,2})?)$`)
+	precisionName = regexp.MustCompile(`^(fp32|bf16|fp16)$`)
+)
 
 // Validate returns every mistake of the settings that parsing cannot see.
 func (s *Settings) Validate() error {
 	err := s.Config.Validate()
 	if !deviceName.MatchString(s.Device) {
 		err = errors.Join(err, fmt.Errorf("%sDEVICE: want cpu, cuda or cuda:N, found %q", serve.Prefix, s.Device))
+	}
+	if !precisionName.MatchString(s.GPUPrecision) {
+		err = errors.Join(err, fmt.Errorf("%sGPU_PRECISION: want fp32, bf16 or fp16, found %q", serve.Prefix, s.GPUPrecision))
 	}
 	return err
 }

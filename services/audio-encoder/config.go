@@ -4,6 +4,8 @@ package audioencoder
 type Config struct {
 	// Device is cpu, cuda or cuda:N.
 	Device string
+	// GPUPrecision is what the net computes in on a CUDA device: fp32, also if it is empty, bf16 or fp16.
+	GPUPrecision string
 	// Threads is how many threads compute together, 0 for half of the cores.
 	Threads int
 }
@@ -21,8 +23,12 @@ const (
 )
 
 const (
-	// batchFrames bounds a forward pass to two minutes of sound, which need about 30 MB.
+	// batchFrames bounds a forward pass on the processor to two minutes of sound, which need about 30 MB.
 	batchFrames = 12_000
+	// frameBytes is thrice what a frame needs in float32, since memory is in pieces.
+	frameBytes = 8 << 10
+	// maxFrames is how many frames a sound of 30 seconds has.
+	maxFrames = 3000
 	// queue is how many sounds may wait.
 	queue = 256
 	// decoders is how many sounds are decoded at the same time, each of which may need 100 MB.

@@ -31,8 +31,9 @@ const preprocessing = "8 kHz; 64 log-mel bands, 25 ms every 10 ms, 60 dB below t
 //go:embed probe.safetensors
 var probe []byte
 
-// probeTolerance is how far a value of the probe's vector, whose largest is about 1, may be off on another processor.
-const probeTolerance = 5e-3
+// probeTolerances, by what is rounded to, are how far a value of the probe's vector, whose largest is about 1, may be off:
+// processors differ.
+var probeTolerances = map[string]float64{"": 5e-3, "float16": 1e-2, "bfloat16": 5e-2}
 
 // Service implements analysis.AudioEncoder.
 type Service struct {
@@ -44,6 +45,9 @@ type Service struct {
 	decode  chan struct{} // holds one value for each sound that is being decoded
 	digest  string
 	probe   []float32
+	// tolerance is that of the probe, most what a batch may have of frames.
+	tolerance float64
+	most      int
 }
 
 var _ analysis.AudioEncoder = (*Service)(nil)
@@ -62,15 +66,20 @@ type encoding struct {
 
 // New loads the net. Close ends the service.
 func New(cfg Config) (*Service, error) {
-	device, err := tensor.ParseDevice(cfg.Device)
+	opt, err := tensor.ParseOptions(cfg.Device, cfg.GPUPrecision)
 	if err != nil {
 		return nil, fmt.Errorf("start the audio encoder: %w", err)
 	}
+	return newOn(cfg, opt)
+}
+
+// newOn loads the net where, and in the precision that, opt says.
+func newOn(cfg Config, opt tensor.Options) (*Service, error) {
 	raw, _, err := tensor.DecodeSafetensors(probe)
 	if err != nil {
 		return nil, fmt.Errorf("read the audio encoder's probe: %w", err)
 	}
-	s := &Service{digest: digest(weights.WaveNet), decode: make(chan struct{}, decoders), probe: raw["vector"].Values}
+	s := &Service{digest: digest(weights.WaveNet, opt), tolerance: probeTolerances[opt.Rounding()], most: batchFrames, decode: make(chan struct{}, decoders), probe: raw["vector"].Values}
 	raw, metadata, err := tensor.DecodeSafetensors(weights.WaveNet)
 	if err != nil {
 		return nil, fmt.Errorf("read the audio encoder's weights: %w", err)
@@ -84,20 +93,22 @@ func New(cfg Config) (*Service, error) {
 			config.Bands, config.Dim, media.MelBands, TokenDim)
 	}
 	s.params = tensor.FromRaw(raw)
-	s.engine = tensor.NewEngine(tensor.Options{Device: device, Threads: cfg.Threads})
+	opt.Threads = cfg.Threads
+	s.engine = tensor.NewEngine(opt)
 	if err := s.engine.Do(context.Background(), func(a *tensor.Arena) error {
 		s.model = wavenet.New(a, s.params, config)
-		if level := kernels.Best(); device == tensor.CPU && level > kernels.Plain {
+		if level := kernels.Best(); opt.OnProcessor() && level > kernels.Plain {
 			s.fast = wavenet.NewFast(a, s.model, threads(cfg.Threads), level)
 			s.params.Free(a)
 		}
+		s.most = a.MaxCost(frameBytes, s.most, MaxSounds*maxFrames)
 		return nil
 	}); err != nil {
 		s.engine.Close()
 		return nil, fmt.Errorf("load the audio encoder's weights: %w", err)
 	}
-	s.batcher = batch.New(batch.Config{MaxCost: batchFrames, Queue: queue, Workers: 1},
-		func(x spectrogram) int { return x.frames }, s.runBatch)
+	s.batcher = batch.New(batch.Config{MaxCost: s.most, Queue: queue, Workers: 1},
+		func(x spectrogram) int { return x.frames }, batch.Halving(tensor.ErrMemory, s.runBatch))
 	return s, nil
 }
 
@@ -109,16 +120,20 @@ func threads(setting int) int {
 	return min(max(1, runtime.NumCPU()/2), maxThreads)
 }
 
-func digest(file []byte) string {
+func digest(file []byte, opt tensor.Options) string {
+	parts := [][]byte{file, []byte(preprocessing)}
+	if rounding := opt.Rounding(); rounding != "" {
+		parts = append(parts, []byte(rounding))
+	}
 	h := sha256.New()
-	for _, part := range [][]byte{file, []byte(preprocessing)} {
+	for _, part := range parts {
 		sum := sha256.Sum256(part)
 		h.Write(sum[:])
 	}
 	return "sha256:" + hex.EncodeToString(h.Sum(nil))
 }
 
-// Digest identifies the weights and the preprocessing.
+// Digest identifies the weights, the preprocessing and the precision.
 func (s *Service) Digest() string { return s.digest }
 
 // Close takes no more calls, waits for those that are running and frees the net. It may be called more than once.
@@ -193,7 +208,7 @@ func (s *Service) runBatch(batched []spectrogram) ([]batch.Result[encoding], err
 	results := make([]batch.Result[encoding], len(batched))
 	for len(order) > 0 {
 		longest, n := batched[order[0]].frames, 1
-		for n < len(order) && 2*batched[order[n]].frames >= longest && (n+1)*longest <= batchFrames {
+		for n < len(order) && 2*batched[order[n]].frames >= longest && (n+1)*longest <= s.most {
 			n++
 		}
 		group := make([]spectrogram, n)
@@ -273,7 +288,7 @@ func (s *Service) Probe(ctx context.Context) error {
 		return fmt.Errorf("probe the audio encoder: %w", err)
 	}
 	for i, v := range encodings[0].vector {
-		if !(math.Abs(float64(v-s.probe[i])) <= probeTolerance) {
+		if !(math.Abs(float64(v-s.probe[i])) <= s.tolerance) {
 			return fmt.Errorf("probe the audio encoder: value %d of the vector is %.5f, want %.5f", i, v, s.probe[i])
 		}
 	}

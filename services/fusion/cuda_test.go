@@ -3,20 +3,17 @@ package fusion
 import (
 	"testing"
 
-	"consilium/internal/tensor"
+	"consilium/internal/tensor/tensortest"
 )
 
-// TestOnCUDA: the net on the first CUDA device passes the same probe.
+// TestOnCUDA: the nets on the first CUDA device pass the same probes.
 func TestOnCUDA(t *testing.T) {
-	if _, err := tensor.ParseDevice("cuda"); err != nil {
-		t.Skip(err)
-	}
-	s, err := New(Config{Device: "cuda"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	if err := s.Probe(t.Context()); err != nil {
-		t.Error(err)
-	}
+	tensortest.OnCUDA(t, func(t *testing.T, device, _ string) []tensortest.Model {
+		s, err := New(Config{Device: device})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { s.Close() })
+		return []tensortest.Model{s, s.Writer(), s.Aligner()}
+	})
 }

@@ -10,6 +10,8 @@ import (
 type Config struct {
 	// Device is cpu, cuda or cuda:N.
 	Device string
+	// GPUPrecision is what the net computes in on a CUDA device: fp32, also if it is empty, bf16 or fp16.
+	GPUPrecision string
 	// Threads is how many threads compute together, 0 for one a core, at most maxThreads, on the kernels of the
 	// processor, which give no piece of the work to a thread that is kept waiting; else for half of the cores.
 	Threads int
@@ -51,8 +53,10 @@ const (
 )
 
 const (
-	// batchTokens bounds a forward pass: 4096 tokens need about 90 MB.
+	// batchTokens bounds a forward pass on the processor: 4096 tokens need about 90 MB.
 	batchTokens = 4096
+	// tokenBytes is thrice what a token needs in float32, since memory is in pieces.
+	tokenBytes = 64 << 10
 	// queue is how many texts may wait.
 	queue = 1024
 )

@@ -45,8 +45,9 @@ const probeText = "The chest radiograph shows no consolidation."
 var int8Plan []byte
 
 // minProbeCosine is far above what another text reaches, and far below what rounding costs; with 8 bits it is what the
-// worst of 1,000 texts may reach.
-const minProbeCosine, minProbeCosine8 = 0.9999, 0.97
+// worst of 1,000 texts may reach;
+// 16 bits cost at most 0.00011.
+const minProbeCosine, minProbeCosine8, minProbeCosine16 = 0.9999, 0.97, 0.9995
 
 // Service implements analysis.TextEncoder.
 type Service struct {
@@ -71,11 +72,16 @@ type encoding struct {
 }
 
 // New loads the net. Close ends the service.
-func New(cfg Config) (_ *Service, err error) {
-	device, err := tensor.ParseDevice(cfg.Device)
+func New(cfg Config) (*Service, error) {
+	opt, err := tensor.ParseOptions(cfg.Device, cfg.GPUPrecision)
 	if err != nil {
 		return nil, fmt.Errorf("start the text encoder: %w", err)
 	}
+	return newOn(cfg, opt)
+}
+
+// newOn loads the net where, and in the precision that, opt says.
+func newOn(cfg Config, opt tensor.Options) (_ *Service, err error) {
 	vocabulary, err := read("minilm/vocab.txt")
 	if err != nil {
 		return nil, err
@@ -94,9 +100,12 @@ func New(cfg Config) (_ *Service, err error) {
 		}
 	}()
 	s := &Service{digest: digest(file.Bytes(), vocabulary), least: minProbeCosine, file: file}
+	if rounding := opt.Rounding(); rounding != "" {
+		s.digest, s.least = digest(file.Bytes(), vocabulary, []byte(rounding)), minProbeCosine16
+	}
 	var plan minilm.Plan
 	if cfg.Precision == Int8 {
-		if device != tensor.CPU {
+		if opt.Device != tensor.CPU {
 			return nil, fmt.Errorf("start the text encoder: %s runs on the device cpu, found %s", Int8, cfg.Device)
 		}
 		var layers string
@@ -124,13 +133,16 @@ func New(cfg Config) (_ *Service, err error) {
 		return nil, fmt.Errorf("read the text encoder's weights: %w", err)
 	}
 	s.params = tensor.FromRaw(raw)
-	s.engine = tensor.NewEngine(tensor.Options{Device: device, Threads: cfg.Threads})
+	opt.Threads = cfg.Threads
+	s.engine = tensor.NewEngine(opt)
+	most := batchTokens
 	err = s.engine.Do(context.Background(), func(a *tensor.Arena) error {
 		s.model = minilm.New(a, s.params, minilm.L6)
-		if level := kernels.Best(); device == tensor.CPU && (level > kernels.Plain || plan != nil) {
+		if level := kernels.Best(); opt.OnProcessor() && (level > kernels.Plain || plan != nil) {
 			s.fast = minilm.NewFast(a, s.model, words, threads(cfg.Threads), level, plan)
 			s.params.Free(a)
 		}
+		most = a.MaxCost(tokenBytes, most, MaxTexts*MaxTokens)
 		return nil
 	})
 	if err != nil {
@@ -143,8 +155,8 @@ func New(cfg Config) (_ *Service, err error) {
 		return nil, fmt.Errorf("load the text encoder's weights: %w", err)
 	}
 	debug.FreeOSMemory() // else these values would stay resident until Go gets round to it
-	s.batcher = batch.New(batch.Config{MaxCost: batchTokens, Queue: queue, Workers: 1},
-		func(ids []int32) int { return len(ids) }, s.runBatch)
+	s.batcher = batch.New(batch.Config{MaxCost: most, Queue: queue, Workers: 1},
+		func(ids []int32) int { return len(ids) }, batch.Halving(tensor.ErrMemory, s.runBatch))
 	return s, nil
 }
 

@@ -32,10 +32,10 @@ type encoding struct {
 	tokens []float32 // (49, 1280)
 }
 
-// minProbeCosine is far above what another picture reaches, and far below what rounding costs.
-const minProbeCosine = 0.9999
+// minProbeCosines, by what is rounded to, are far above what another picture reaches, and far below what rounding costs.
+var minProbeCosines = map[string]float64{"": 0.9999, "float16": 0.9997, "bfloat16": 0.98}
 
-// Digest identifies the weights and the preprocessing.
+// Digest identifies the weights, the preprocessing and the precision.
 func (e *Encoder) Digest() string { return e.digest }
 
 // EncodeImage implements analysis.VisionEncoder. A call with more than MaxImages pictures is TooLarge.
@@ -165,8 +165,9 @@ func (e *Encoder) Probe(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("probe the %s: %w", e.name, err)
 	}
-	if c := cosine(encodings[0].vector, e.probe); !(c >= minProbeCosine) {
-		return fmt.Errorf("probe the %s: the vector's cosine to the stored one is %.6f, want at least %v", e.name, c, minProbeCosine)
+	least := minProbeCosines[e.service.opt.Rounding()]
+	if c := cosine(encodings[0].vector, e.probe); !(c >= least) {
+		return fmt.Errorf("probe the %s: the vector's cosine to the stored one is %.6f, want at least %v", e.name, c, least)
 	}
 	return nil
 }

@@ -35,7 +35,7 @@ func (s *Service) Folds() ([]Fold, error) {
 		if err != nil {
 			return nil, fmt.Errorf("open the fold %s: %w", file.Name(), err)
 		}
-		segmenter, err := newSegmenter(s, b, 1, 1, 1)
+		segmenter, err := newSegmenter(s, b, 1, 1)
 		if err != nil {
 			return nil, fmt.Errorf("open the fold %s: %w", file.Name(), err)
 		}

@@ -52,21 +52,29 @@ var (
 )
 
 // newSegmenter loads the nets: lesions is the file of a decoder on the encoder of lungWeights.
-func newSegmenter(s *Service, lesions []byte, workers, decoders, most int) (*Segmenter, error) {
+func newSegmenter(s *Service, lesions []byte, workers, decoders int) (*Segmenter, error) {
 	g := &Segmenter{service: s}
+	parts, most := [][]byte{lungWeights, lesions, []byte(segmentation)}, 1
+	if rounding := s.opt.Rounding(); rounding != "" {
+		parts = append(parts, []byte(rounding))
+	}
 	h := sha256.New()
-	for _, part := range [][]byte{lungWeights, lesions, []byte(segmentation)} {
+	for _, part := range parts {
 		sum := sha256.Sum256(part)
 		h.Write(sum[:])
 	}
 	g.digest = "sha256:" + hex.EncodeToString(h.Sum(nil))
-	err := s.do(context.Background(), func(a *tensor.Arena) error { return g.load(a, lesions) })
+	err := s.do(context.Background(), func(a *tensor.Arena) error {
+		err := g.load(a, lesions)
+		most = a.MaxCost(maskBytes, most, MaxImages)
+		return err
+	})
 	if err != nil {
 		_ = s.do(context.Background(), func(a *tensor.Arena) error { g.free(a); return nil })
 		return nil, fmt.Errorf("load the segmentation: %w", err)
 	}
 	g.decoder = batch.New(batch.Config{MaxCost: 1, Queue: queue, Workers: decoders}, func(upload) int { return 1 }, g.decodeBatch)
-	g.runner = batch.New(batch.Config{MaxCost: most, Queue: queue, Workers: workers}, func([]float32) int { return 1 }, g.runBatch)
+	g.runner = batch.New(batch.Config{MaxCost: most, Queue: queue, Workers: workers}, func([]float32) int { return 1 }, batch.Halving(tensor.ErrMemory, g.runBatch))
 	return g, nil
 }
 
@@ -101,7 +109,7 @@ func (g *Segmenter) load(a *tensor.Arena, lesions []byte) error {
 	return nil
 }
 
-// Digest identifies the weights, the preprocessing and what is made of the logits.
+// Digest identifies the weights, the preprocessing, the precision and what is made of the logits.
 func (g *Segmenter) Digest() string { return g.digest }
 
 // close takes no more calls and waits for those that are running.

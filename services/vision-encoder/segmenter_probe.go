@@ -18,12 +18,11 @@ var (
 	masksGolden []byte
 )
 
-const (
-	// probeStride is how many pixels lie between the logits that are kept, each way.
-	probeStride = 8
-	// maxProbeDistance bounds the difference of any logit, relative to the greatest: processors round differently.
-	maxProbeDistance = 0.01
-)
+// probeStride is how many pixels lie between the logits that are kept, each way.
+const probeStride = 8
+
+// maxProbeDistances bound the difference of any logit, relative to the greatest, by what is rounded to: processors differ.
+var maxProbeDistances = map[string]float64{"": 0.01, "float16": 0.02, "bfloat16": 0.2}
 
 // Probe segments one picture and compares the logits with those that PyTorch computed. It waits for a tensor thread, but
 // not in the queue.
@@ -48,8 +47,9 @@ func (g *Segmenter) Probe(ctx context.Context) error {
 			}
 		}
 	}
-	if d := relative(got, append(golden["lungs"].Values, golden["lesions"].Values...)); !(d <= maxProbeDistance) {
-		return fmt.Errorf("probe the segmentation: the logits differ from the stored ones by %.2g of the greatest, want at most %v", d, maxProbeDistance)
+	most := maxProbeDistances[g.service.opt.Rounding()]
+	if d := relative(got, append(golden["lungs"].Values, golden["lesions"].Values...)); !(d <= most) {
+		return fmt.Errorf("probe the segmentation: the logits differ from the stored ones by %.2g of the greatest, want at most %v", d, most)
 	}
 	return nil
 }

@@ -162,7 +162,7 @@ func TestWeightsThatDoNotFitAreRefused(t *testing.T) {
 	s := start(t, Config{Threads: 1})
 	other := slices.Clone(lungWeights)
 	for name, file := range map[string][]byte{"nothing": nil, "half": lesionWeights[:len(lesionWeights)/2], "a net of lungs": other} {
-		if _, err := newSegmenter(s, file, 1, 1, 1); err == nil || !strings.Contains(err.Error(), "load the segmentation") {
+		if _, err := newSegmenter(s, file, 1, 1); err == nil || !strings.Contains(err.Error(), "load the segmentation") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -44,6 +44,7 @@ var (
 // Service is the net with its two encoders. Pictures are decoded on goroutines of their own, within decodeMemory, so
 // that the tensor threads only run the net.
 type Service struct {
+	opt     tensor.Options
 	engines chan *tensor.Engine // those that are free; each has the same weights
 	model   *efficientnet.Model
 	fast    chan *efficientnet.Fast // runs in place of model where the processor has the instructions; else nil
@@ -72,10 +73,15 @@ type picture struct {
 
 // New loads the net. Close ends the service.
 func New(cfg Config) (*Service, error) {
-	device, err := tensor.ParseDevice(cfg.Device)
+	opt, err := tensor.ParseOptions(cfg.Device, cfg.GPUPrecision)
 	if err != nil {
 		return nil, fmt.Errorf("start the vision encoder: %w", err)
 	}
+	return newOn(cfg, opt)
+}
+
+// newOn loads the nets where, and in the precision that, opt says.
+func newOn(cfg Config, opt tensor.Options) (*Service, error) {
 	path, err := weights.Path("efficientnet-lite0.pth")
 	if err != nil {
 		return nil, fmt.Errorf("start the vision encoder: %w", err)
@@ -84,9 +90,9 @@ func New(cfg Config) (*Service, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start the vision encoder: %w", err)
 	}
-	s := &Service{memory: semaphore.NewWeighted(decodeMemory)}
-	s.Encoder = &Encoder{service: s, name: "vision encoder", digest: digest(file)}
-	s.radiographs = &Encoder{service: s, name: "radiograph encoder", digest: digest(file, radiographWeights)}
+	s := &Service{opt: opt, memory: semaphore.NewWeighted(decodeMemory)}
+	s.Encoder = &Encoder{service: s, name: "vision encoder", digest: digest(opt, file)}
+	s.radiographs = &Encoder{service: s, name: "radiograph encoder", digest: digest(opt, file, radiographWeights)}
 	if s.probe, err = readProbe(probeGolden); err != nil {
 		return nil, fmt.Errorf("start the vision encoder: %w", err)
 	}
@@ -102,14 +108,14 @@ func New(cfg Config) (*Service, error) {
 		threads = runtime.NumCPU()
 	}
 	workers, most := threads, 1
-	if device != tensor.CPU {
-		workers, most = 1, cudaBatch
+	if opt.Device != tensor.CPU {
+		workers = 1 // it computes batches instead
 	}
 	level := kernels.Best()
-	onKernels := device == tensor.CPU && level > kernels.Plain
+	onKernels := opt.OnProcessor() && level > kernels.Plain
 	s.engines = make(chan *tensor.Engine, workers)
 	for range workers {
-		s.engines <- tensor.NewEngine(tensor.Options{Device: device, Threads: 1})
+		s.engines <- tensor.NewEngine(tensor.Options{Device: opt.Device, Precision: opt.Precision, Threads: 1})
 	}
 	err = s.do(context.Background(), func(a *tensor.Arena) (err error) {
 		if s.model, err = efficientnet.Load(a, path); err == nil {
@@ -118,6 +124,7 @@ func New(cfg Config) (*Service, error) {
 		if err == nil && onKernels {
 			s.toKernels(a, min(threads, maxThreads), level)
 		}
+		most = a.MaxCost(pictureBytes, most, MaxImages)
 		return err
 	})
 	if err != nil {
@@ -130,9 +137,9 @@ func New(cfg Config) (*Service, error) {
 			most, workers = efficientnet.FastImages, 1
 		}
 		e.batcher = batch.New(batch.Config{MaxCost: most, Queue: queue, Workers: workers},
-			func([]float32) int { return 1 }, e.encodeBatch)
+			func([]float32) int { return 1 }, batch.Halving(tensor.ErrMemory, e.encodeBatch))
 	}
-	if s.masks, err = newSegmenter(s, lesionWeights, workers, threads, most); err != nil {
+	if s.masks, err = newSegmenter(s, lesionWeights, workers, threads); err != nil {
 		s.stop()
 		return nil, fmt.Errorf("start the vision encoder: %w", err)
 	}
@@ -163,10 +170,14 @@ func (s *Service) freeModel(a *tensor.Arena) {
 	s.model, s.top, s.radiographs.top = nil, nil, nil
 }
 
-// digest identifies weights and what happens to a picture before the net.
-func digest(weights ...[]byte) string {
+// digest identifies weights, what happens to a picture before the net, and the precision.
+func digest(opt tensor.Options, weights ...[]byte) string {
+	parts := append(weights, []byte(media.ImagePreprocessing))
+	if rounding := opt.Rounding(); rounding != "" {
+		parts = append(parts, []byte(rounding))
+	}
 	h := sha256.New()
-	for _, part := range append(weights, []byte(media.ImagePreprocessing)) {
+	for _, part := range parts {
 		sum := sha256.Sum256(part)
 		h.Write(sum[:])
 	}

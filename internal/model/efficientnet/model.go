@@ -4,6 +4,7 @@ package efficientnet
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 
 	"consilium/internal/tensor"
@@ -86,7 +87,7 @@ func (m *Model) Trunk(a *tensor.Arena, x tensor.T) tensor.T {
 		a.Fail("efficientnet", "input of shape %v, want [B 3 %d %d]", s, Side, Side)
 	}
 	mark := a.Mark()
-	x = a.Relu6InPlace(m.stem.forward(a, a.ChannelsLast(x))) // (B, 32, 112, 112)
+	x = a.Relu6InPlace(m.stem.forward(a, a.ChannelsLast(a.ToPrecision(x)))) // (B, 32, 112, 112)
 	a.Release(mark, x)
 	return run(a, m.trunk, x)
 }
@@ -197,13 +198,13 @@ func (c conv) shape() []int64 { return []int64{c.out, c.in / c.groups, c.kernel,
 
 // newConv reads a convolution of c's shape and its normalisation and folds them.
 func newConv(a *tensor.Arena, p *tensor.Params, name, norm string, c conv) conv {
-	w := a.Float32s(p.Sub(name).Get(a, "weight", nil, c.shape()...))
+	w := slices.Clone(p.Sub(name).Floats(a, "weight", c.shape()...))
 	n := p.Sub(norm)
-	gamma, beta := a.Float32s(n.Get(a, "weight", nil, c.out)), a.Float32s(n.Get(a, "bias", nil, c.out))
-	mean, variance := a.Float32s(n.Get(a, "running_mean", nil, c.out)), a.Float32s(n.Get(a, "running_var", nil, c.out))
+	gamma, beta := n.Floats(a, "weight", c.out), n.Floats(a, "bias", c.out)
+	mean, variance := n.Floats(a, "running_mean", c.out), n.Floats(a, "running_var", c.out)
 	bias := fold(w, gamma, beta, mean, variance)
-	c.weight = a.Name(a.Keep(a.ChannelsLast(a.FromFloat32(w, c.shape()...))), p.Path(name))
-	c.bias = a.Keep(a.FromFloat32(bias, c.out))
+	c.weight = a.Name(a.Keep(a.ChannelsLast(a.ToPrecision(a.FromFloat32(w, c.shape()...)))), p.Path(name))
+	c.bias = a.Keep(a.ToPrecision(a.FromFloat32(bias, c.out)))
 	return c
 }
 

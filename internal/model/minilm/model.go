@@ -68,6 +68,7 @@ func (m *Model) Forward(a *tensor.Arena, p *Packing) (tokens, vectors tensor.T) 
 
 // pool returns the mean over each sequence of x (N, D), at Euclidean length 1: (B, D).
 func (m *Model) pool(a *tensor.Arena, x tensor.T, groups []group) tensor.T {
+	x = a.ToKind(x, tensor.Float)
 	means := make([]tensor.T, len(groups))
 	for i, g := range groups {
 		y := a.Reshape(g.rows(a, x), g.count, g.length, m.config.Dim) // (n, T, D)

@@ -110,7 +110,7 @@ func forward(a *tensor.Arena, x tensor.T, models ...*Model) []tensor.T {
 	if len(s) != 4 || s[1] != 1 || s[2] < Step || s[3] < Step || s[2]%Step != 0 || s[3]%Step != 0 {
 		a.Fail("unet", "input of shape %v, want [B 1 H W], H and W multiples of %d", s, Step)
 	}
-	deepest, skips := models[0].encoder.forward(a, standardise(a, x)) // (B, 320, H/32, W/32)
+	deepest, skips := models[0].encoder.forward(a, a.ToPrecision(standardise(a, x))) // (B, 320, H/32, W/32)
 	logits := make([]tensor.T, len(models))
 	for n, m := range models {
 		y := deepest
@@ -118,7 +118,7 @@ func forward(a *tensor.Arena, x tensor.T, models ...*Model) []tensor.T {
 			y = l.forward(a, y, skips[len(skips)-1-i]) // (B, width, H/16, W/16) and so on to H/2, W/2
 		}
 		y = a.Conv2d(y, m.head, m.bias, 1, 0, 1) // (B, classes, H/2, W/2)
-		logits[n] = a.UpsampleBilinear(y, s[2], s[3])
+		logits[n] = a.UpsampleBilinear(a.ToKind(y, tensor.Float), s[2], s[3])
 	}
 	return logits
 }

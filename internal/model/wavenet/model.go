@@ -117,7 +117,7 @@ func (m *Model) ReceptiveField() int64 {
 // frames returns the output of every frame, (B, Dim, T), never negative. x is (B, Bands, T).
 func (m *Model) frames(a *tensor.Arena, x tensor.T) tensor.T {
 	c := m.config
-	x = m.input.forward(a, x, 1) // (B, C, T)
+	x = m.input.forward(a, a.ToPrecision(x), 1) // (B, C, T)
 	var skips tensor.T
 	for i, b := range m.blocks {
 		g := b.gated.forward(a, x, b.dilation) // (B, 2C, T)
@@ -170,7 +170,7 @@ func (m *Model) Forward(a *tensor.Arena, x tensor.T, frames []int) Output {
 	}
 	b, d := shape[0], m.config.Dim
 	x = a.Pad(x, 0, 0, t-shape[2])
-	h := a.Mul(m.frames(a, x), a.FromFloat32(mask, b, 1, t))         // (B, D, T)
+	h := a.Mul(m.frames(a, x), a.FromFloat32(mask, b, 1, t))         // (B, D, T), in float32 from here on
 	sums := a.Sum(a.Reshape(h, b, d, n, FramesPerToken), false, 3)   // (B, D, N)
 	tokens := a.Div(sums, a.FromFloat32(perToken, b, 1, n))          // (B, D, N)
 	mean := a.Div(a.Sum(sums, false, 2), a.FromFloat32(total, b, 1)) // (B, D)
@@ -181,5 +181,5 @@ func (m *Model) Forward(a *tensor.Arena, x tensor.T, frames []int) Output {
 
 // Classify returns the logits (B, Classes) of vectors (B, 2 Dim).
 func (m *Model) Classify(a *tensor.Arena, vector tensor.T) tensor.T {
-	return a.Squeeze(m.head.forward(a, a.Unsqueeze(vector, 2), 1), 2)
+	return a.Squeeze(m.head.forward(a, a.ToPrecision(a.Unsqueeze(vector, 2)), 1), 2)
 }
