@@ -137,7 +137,7 @@ func contestants(getenv func(string) string, stderr io.Writer) (env bench.Env, c
 			return overWire(ctx, text)
 		},
 		Platform: func(ctx context.Context) (string, func() error, error) { return guest(ctx, getenv, stderr) },
-		Peak:     peak,
+		Peak:     func(ctx context.Context) (float64, error) { return peak(ctx, tensor.CPU) },
 		TextWork: minilm.L6.Work, ImageWork: efficientnet.Work(),
 		Out: stderr,
 	}, closeAll, nil
@@ -189,11 +189,11 @@ func guest(ctx context.Context, getenv func(string) string, stderr io.Writer) (s
 	return stack.URL, func() error { return errors.Join(stack.Stop(), log.Close(), remove()) }, nil
 }
 
-// peak returns how many floating-point operations a second the product of two square fp32 matrices reaches with a
-// thread for each processor.
-func peak(ctx context.Context) (float64, error) {
+// peak returns how many floating-point operations a second the product of two square fp32 matrices reaches on a device, on
+// the CPU with a thread for each processor.
+func peak(ctx context.Context, device tensor.Device) (float64, error) {
 	const side, times = 1024, 40
-	engine := tensor.NewEngine(tensor.Options{Device: tensor.CPU, Threads: runtime.NumCPU()})
+	engine := tensor.NewEngine(tensor.Options{Device: device, Threads: runtime.NumCPU()})
 	defer engine.Close()
 	var best float64
 	err := engine.Do(ctx, func(a *tensor.Arena) error {
@@ -201,6 +201,7 @@ func peak(ctx context.Context) (float64, error) {
 		for range times {
 			mark, start := a.Mark(), time.Now()
 			a.Matmul(x, x)
+			a.Synchronize()
 			best = max(best, 2*side*side*side/time.Since(start).Seconds())
 			a.Release(mark)
 		}

@@ -17,6 +17,8 @@ import (
 	"consilium/internal/pipeline"
 	"consilium/internal/profile"
 	"consilium/internal/serve"
+	"consilium/internal/tensor"
+	"consilium/internal/wire"
 	audioencoder "consilium/services/audio-encoder"
 	"consilium/services/fusion"
 	textencoder "consilium/services/text-encoder"
@@ -41,11 +43,19 @@ var profileCommand = command{
 		if err != nil {
 			return err
 		}
-		peak, err := peak(ctx)
+		place := wire.Settings{Config: serve.Config{Listen: "127.0.0.1:0"}}
+		if err := serve.Load(getenv, &place); err != nil {
+			return err
+		}
+		device, err := tensor.ParseDevice(place.Device)
 		if err != nil {
 			return err
 		}
-		p, err := profiled(ctx, open, getenv, in)
+		peak, err := peak(ctx, device)
+		if err != nil {
+			return err
+		}
+		p, err := profiled(ctx, open, place, getenv, in)
 		if err != nil {
 			return fmt.Errorf("profile %s: %w", args[0], err)
 		}
@@ -99,7 +109,7 @@ func (in inputs) request(task analysis.Task) *analysis.Request {
 }
 
 // opening starts a model, as its program does, and returns what calls it once.
-type opening func(ctx context.Context, getenv func(string) string, in inputs) (call func(context.Context) error, closeIt func(), err error)
+type opening func(ctx context.Context, place wire.Settings, getenv func(string) string, in inputs) (call func(context.Context) error, closeIt func(), err error)
 
 // subjects are the models.
 var subjects = []struct {
@@ -140,11 +150,12 @@ func subjectNames() (names []string) {
 	return names
 }
 
-func openText(_ context.Context, getenv func(string) string, in inputs) (func(context.Context) error, func(), error) {
+func openText(_ context.Context, place wire.Settings, getenv func(string) string, in inputs) (func(context.Context) error, func(), error) {
 	var config textencoder.Config
 	if err := serve.Load(getenv, &config); err != nil {
 		return nil, nil, err
 	}
+	config.Device, config.GPUPrecision = place.Device, place.GPUPrecision
 	s, err := textencoder.New(config)
 	if err != nil {
 		return nil, nil, err
@@ -156,8 +167,8 @@ func openText(_ context.Context, getenv func(string) string, in inputs) (func(co
 }
 
 func openVision(encode func(*visionencoder.Service, context.Context, inputs) error) opening {
-	return func(_ context.Context, _ func(string) string, in inputs) (func(context.Context) error, func(), error) {
-		s, err := visionencoder.New(visionencoder.Config{})
+	return func(_ context.Context, place wire.Settings, _ func(string) string, in inputs) (func(context.Context) error, func(), error) {
+		s, err := visionencoder.New(visionencoder.Config{Device: place.Device, GPUPrecision: place.GPUPrecision})
 		if err != nil {
 			return nil, nil, err
 		}
@@ -165,8 +176,8 @@ func openVision(encode func(*visionencoder.Service, context.Context, inputs) err
 	}
 }
 
-func openAudio(_ context.Context, _ func(string) string, in inputs) (func(context.Context) error, func(), error) {
-	s, err := audioencoder.New(audioencoder.Config{})
+func openAudio(_ context.Context, place wire.Settings, _ func(string) string, in inputs) (func(context.Context) error, func(), error) {
+	s, err := audioencoder.New(audioencoder.Config{Device: place.Device, GPUPrecision: place.GPUPrecision})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -177,12 +188,12 @@ func openAudio(_ context.Context, _ func(string) string, in inputs) (func(contex
 }
 
 // parts starts all models and returns the pipeline of them.
-func parts(getenv func(string) string) (*pipeline.Pipeline, *fusion.Service, func(), error) {
+func parts(place wire.Settings, getenv func(string) string) (*pipeline.Pipeline, *fusion.Service, func(), error) {
 	var config fusion.Config
 	if err := serve.Load(getenv, &config); err != nil {
 		return nil, nil, nil, err
 	}
-	m, closeAll, err := models("cpu", config)
+	m, closeAll, err := models(place.Device, config)
 	if err != nil {
 		return nil, nil, nil, err
 	}
@@ -191,8 +202,8 @@ func parts(getenv func(string) string) (*pipeline.Pipeline, *fusion.Service, fun
 }
 
 // openFusion puts a question, or without a text asks for the findings.
-func openFusion(ctx context.Context, getenv func(string) string, in inputs) (func(context.Context) error, func(), error) {
-	p, service, closeAll, err := parts(getenv)
+func openFusion(ctx context.Context, place wire.Settings, getenv func(string) string, in inputs) (func(context.Context) error, func(), error) {
+	p, service, closeAll, err := parts(place, getenv)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -227,8 +238,8 @@ func (f *fusions) Fuse(ctx context.Context, r *analysis.FuseRequest) (*analysis.
 }
 
 // openWriter writes all sentences of the report on a picture.
-func openWriter(ctx context.Context, getenv func(string) string, in inputs) (func(context.Context) error, func(), error) {
-	p, service, closeAll, err := parts(getenv)
+func openWriter(ctx context.Context, place wire.Settings, getenv func(string) string, in inputs) (func(context.Context) error, func(), error) {
+	p, service, closeAll, err := parts(place, getenv)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -269,7 +280,8 @@ type modelProfile struct {
 	Model   string  `json:"model"`
 	Passes  int     `json:"passes"`
 	Seconds float64 `json:"seconds"`
-	// Peak is what a product of fp32 matrices reaches on all processors, in floating-point operations a second.
+	// Peak is what a product of fp32 matrices reaches on all processors, or on the CUDA device, in floating-point operations a
+	// second.
 	Peak   float64        `json:"peak_flops"`
 	Layers []profileLayer `json:"layers"`
 	// Elsewhere is what no layer took: decoding, copying, waiting.
@@ -291,10 +303,10 @@ type profileLayer struct {
 const profileFor = 2 * time.Second
 
 // profiled runs the model once to warm it, and then for a while.
-func profiled(ctx context.Context, open opening, getenv func(string) string, in inputs) (*modelProfile, error) {
+func profiled(ctx context.Context, open opening, place wire.Settings, getenv func(string) string, in inputs) (*modelProfile, error) {
 	recording := profile.Start() // before the weights get their names
 	defer recording.Stop()
-	call, closeIt, err := open(ctx, getenv, in)
+	call, closeIt, err := open(ctx, place, getenv, in)
 	if err != nil {
 		return nil, err
 	}

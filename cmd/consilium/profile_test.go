@@ -39,6 +39,10 @@ func TestProfile(t *testing.T) {
 	if p.Model != "audio" || p.Passes == 0 || !(p.Peak > 0) || math.Abs(work-want) > 0.5 {
 		t.Errorf("%d passes of %s at a peak of %v with %.0f multiply-adds, want %.0f", p.Passes, p.Model, p.Peak, work, want)
 	}
+	abacus := func(name string) string { return map[string]string{"CONSILIUM_DEVICE": "abacus"}[name] }
+	if err := run(t.Context(), []string{"profile", "audio", "--input", file}, abacus, &out, &log); err == nil || !strings.Contains(err.Error(), "abacus") {
+		t.Errorf("got %v, want an error about the device", err)
+	}
 	for _, c := range []struct {
 		args []string
 		want string

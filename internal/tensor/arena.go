@@ -160,12 +160,9 @@ func (a *Arena) ManualSeed(seed uint64) { C.consilium_manual_seed(C.ulonglong(se
 // Gelu returns x * Phi(x), the exact form with erf. It must not be differentiated: its backward pass is wrong in
 // libtorch 2.1.2 on the CPU for a gradient that is not contiguous. GeluTanh is the one to train with.
 func (a *Arena) Gelu(x T) T {
-	defer profile.End(profile.Begin(), "gelu", nil, 0)
-	var h unsafe.Pointer
-	if msg := C.consilium_gelu(&h, unsafe.Pointer(x.h)); msg != nil {
-		text := C.GoString(msg)
-		C.free(unsafe.Pointer(msg))
-		a.fail("gelu", "%s", firstLine(text))
-	}
-	return a.own("gelu", libtch.Ctensor(h))
+	return a.op("gelu", func(o *libtch.Ctensor) {
+		var h unsafe.Pointer
+		a.native("gelu", C.consilium_gelu(&h, unsafe.Pointer(x.h)))
+		*o = libtch.Ctensor(h)
+	})
 }

@@ -62,6 +62,17 @@ char *consilium_own_stream(int device) {
   }
 }
 
+// Waits for the work that the calling thread gave the device.
+char *consilium_synchronize(int device) {
+  try {
+    c10::impl::VirtualGuardImpl cuda(at::kCUDA);
+    cuda.synchronizeStream(cuda.getStream(at::Device(at::kCUDA, static_cast<c10::DeviceIndex>(device))));
+    return nullptr;
+  } catch (const std::exception &e) {
+    return strdup(e.what());
+  }
+}
+
 // What is free on the calling thread's device. Every libtorch loads CUDA's runtime, under names that differ.
 char *consilium_free_memory(unsigned long long *bytes) {
   auto info = reinterpret_cast<int (*)(size_t *, size_t *)>(dlsym(RTLD_DEFAULT, "cudaMemGetInfo"));

@@ -83,6 +83,13 @@ func (a *Arena) ownStream() error {
 	return nil
 }
 
+// Synchronize waits until the device has done what it was told, for whoever takes the time. The CPU has always done it.
+func (a *Arena) Synchronize() {
+	if a.device != CPU {
+		a.native("synchronize", C.consilium_synchronize(C.int(a.device)))
+	}
+}
+
 // memoryShare is the part of a device's free memory that a batch may take.
 const memoryShare = 0.7
 

@@ -14,6 +14,7 @@ func (a *Arena) Name(weight T, name string) T {
 
 // profiled records an operator that began at start and returned t.
 func (a *Arena) profiled(start time.Time, op string, weight T, inner func() int64, t T) {
+	a.Synchronize()
 	var products int64
 	if inner != nil {
 		products = inner() * count(a.Shape(t))
