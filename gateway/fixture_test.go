@@ -107,7 +107,7 @@ func (m *models) EncodeAudio(ctx context.Context, sounds [][]byte, _ bool) ([]*a
 	return m.features(ctx, analysis.Audio, sounds...)
 }
 
-func (m *models) Fuse(ctx context.Context, request *analysis.FuseRequest) (*analysis.Result, error) {
+func (m *models) Fuse(ctx context.Context, requests []*analysis.FuseRequest) ([]*analysis.Result, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if err := m.fail["fusion"]; errors.Is(err, errStall) {
@@ -118,6 +118,14 @@ func (m *models) Fuse(ctx context.Context, request *analysis.FuseRequest) (*anal
 	} else if err != nil {
 		return nil, err
 	}
+	results := make([]*analysis.Result, len(requests))
+	for i, request := range requests {
+		results[i] = fused(request)
+	}
+	return results, nil
+}
+
+func fused(request *analysis.FuseRequest) *analysis.Result {
 	result := &analysis.Result{Models: map[string]string{"fusion": "fusion-digest"}}
 	var present []analysis.Modality
 	for _, p := range []struct {
@@ -140,7 +148,7 @@ func (m *models) Fuse(ctx context.Context, request *analysis.FuseRequest) (*anal
 			result.Findings = []analysis.Finding{{Label: "pneumonia", Probability: 0.75, Threshold: 0.5, Present: true, Modality: analysis.Image,
 				Activation: &analysis.Grid{Rows: 7, Cols: 7, Values: append([]float32{0, 0.5, 1}, make([]float32, 46)...)}}}
 		}
-		return result, nil
+		return result
 	}
 	names := []string{"red", "blue", "green", "yes", "no"}
 	if request.Candidates > 0 {
@@ -149,7 +157,7 @@ func (m *models) Fuse(ctx context.Context, request *analysis.FuseRequest) (*anal
 	for i, name := range names {
 		result.Answers = append(result.Answers, analysis.Candidate{Text: name, Probability: 1 / float64(int(2)<<i)})
 	}
-	return result, nil
+	return result
 }
 
 // Align implements analysis.Aligner: the same bytes have the same vector, whatever their modality.

@@ -17,20 +17,21 @@ import (
 // odd is a fusion whose findings have labels of several kinds.
 type odd struct{ *models }
 
-func (o odd) Fuse(ctx context.Context, request *analysis.FuseRequest) (*analysis.Result, error) {
-	result, err := o.models.Fuse(ctx, request)
-	if err != nil || request.Image == nil {
-		return result, err
+func (o odd) Fuse(ctx context.Context, requests []*analysis.FuseRequest) ([]*analysis.Result, error) {
+	results, err := o.models.Fuse(ctx, requests)
+	if err != nil || requests[0].Image == nil {
+		return results, err
 	}
+	result := results[0]
 	seen := result.Findings[0]
 	for _, label := range []string{"Pleural thickening, 50 %", "über/unter"} {
 		seen.Label = label
 		result.Findings = append(result.Findings, seen)
 	}
-	if request.Audio != nil {
+	if requests[0].Audio != nil {
 		result.Findings = append(result.Findings, analysis.Finding{Label: "cough", Modality: analysis.Audio, Probability: 0.1, Threshold: 0.5})
 	}
-	return result, nil
+	return results, nil
 }
 
 func TestAReportShowsWhereItLooked(t *testing.T) {

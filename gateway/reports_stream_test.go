@@ -96,12 +96,12 @@ func (b breaking) WriteSentence(context.Context, *analysis.SentenceRequest) (*an
 // labelled calls the finding of the image by its name.
 type labelled struct{ *models }
 
-func (l labelled) Fuse(ctx context.Context, request *analysis.FuseRequest) (*analysis.Result, error) {
-	result, err := l.models.Fuse(ctx, request)
+func (l labelled) Fuse(ctx context.Context, requests []*analysis.FuseRequest) ([]*analysis.Result, error) {
+	results, err := l.models.Fuse(ctx, requests)
 	if err == nil {
-		result.Findings[0].Label = "Pneumonia"
+		results[0].Findings[0].Label = "Pneumonia"
 	}
-	return result, err
+	return results, err
 }
 
 func TestWhatFailsInAStreamIsAProblem(t *testing.T) {

@@ -218,7 +218,7 @@ func openFusion(ctx context.Context, place wire.Settings, getenv func(string) st
 		return nil, nil, err
 	}
 	return func(ctx context.Context) error {
-		_, err := service.Fuse(ctx, asked.first)
+		_, err := analysis.FuseOne(ctx, service, asked.first)
 		return err
 	}, closeAll, nil
 }
@@ -230,11 +230,11 @@ type fusions struct {
 }
 
 // Fuse implements analysis.Fuser.
-func (f *fusions) Fuse(ctx context.Context, r *analysis.FuseRequest) (*analysis.Result, error) {
+func (f *fusions) Fuse(ctx context.Context, requests []*analysis.FuseRequest) ([]*analysis.Result, error) {
 	if f.first == nil {
-		f.first = r
+		f.first = requests[0]
 	}
-	return f.Fuser.Fuse(ctx, r)
+	return f.Fuser.Fuse(ctx, requests)
 }
 
 // openWriter writes all sentences of the report on a picture.

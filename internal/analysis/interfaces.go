@@ -1,6 +1,9 @@
 package analysis
 
-import "context"
+import (
+	"context"
+	"fmt"
+)
 
 // TextEncoder turns texts into features.
 type TextEncoder interface {
@@ -39,11 +42,44 @@ type FuseRequest struct {
 // MaxAnswers is the most answers that a fusion may know: whoever asks for as many gets the whole distribution.
 const MaxAnswers = 4096
 
+// MaxFuseRequests is the most requests that one call to a Fuser may hold.
+const MaxFuseRequests = 32
+
 // Fuser fuses the features of whatever modalities are present.
 type Fuser interface {
-	// Fuse returns the result with Models holding the fusion's digest only and no Notes. At least one modality
-	// has to be present; features of the wrong size are InvalidArgument.
-	Fuse(ctx context.Context, request *FuseRequest) (*Result, error)
+	// Fuse returns one Result for each request, in order, with Models holding the fusion's digest only and no Notes. An error
+	// fails them all. Requests of one call want as many candidates, and share features by sharing their pointers. At least
+	// one modality has to be present; features of the wrong size are InvalidArgument.
+	Fuse(ctx context.Context, requests []*FuseRequest) ([]*Result, error)
+}
+
+// CheckFuseRequests returns an InvalidArgument or TooLarge error if requests cannot be one call.
+func CheckFuseRequests(requests []*FuseRequest) error {
+	if len(requests) == 0 {
+		return Invalid("task", "there is nothing to fuse")
+	}
+	if len(requests) > MaxFuseRequests {
+		return &Error{Code: TooLarge, Field: "task", Message: "too many requests in one call",
+			Limit: fmt.Sprintf("%d requests", MaxFuseRequests), Value: fmt.Sprintf("%d requests", len(requests))}
+	}
+	for _, r := range requests {
+		if r.Candidates != requests[0].Candidates {
+			return Invalid("candidates", "requests of one call want as many, found %d and %d", requests[0].Candidates, r.Candidates)
+		}
+	}
+	return nil
+}
+
+// FuseOne has fuser fuse one request.
+func FuseOne(ctx context.Context, fuser Fuser, request *FuseRequest) (*Result, error) {
+	results, err := fuser.Fuse(ctx, []*FuseRequest{request})
+	if err != nil {
+		return nil, err
+	}
+	if len(results) != 1 {
+		return nil, Errorf(BadUpstream, "the fusion returned %d results for 1 request", len(results))
+	}
+	return results[0], nil
 }
 
 // Analyzer does the whole path from raw content to a result.

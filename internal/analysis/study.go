@@ -48,7 +48,7 @@ func (s *Study) Artefact(id string) *Artefact {
 
 // Stage is how long one step of an analysis took.
 type Stage struct {
-	Name    string  `json:"name"` // text, image, audio, segmentation, fusion, reliance, total
+	Name    string  `json:"name"` // text, image, audio, segmentation, reliance (what is asked besides), fusion (all that is asked), total
 	Seconds float64 `json:"seconds"`
 }
 

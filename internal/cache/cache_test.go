@@ -123,10 +123,14 @@ func stringsOf(list [][]byte) (s []string) {
 	return s
 }
 
-func (m *model) Fuse(_ context.Context, request *analysis.FuseRequest) (*analysis.Result, error) {
+func (m *model) Fuse(_ context.Context, requests []*analysis.FuseRequest) ([]*analysis.Result, error) {
 	m.inputs.Add(1)
-	return &analysis.Result{Answers: []analysis.Candidate{{Text: string(request.Task), Probability: 1}},
-		Attention: &analysis.Grid{Rows: 1, Cols: 1, Values: []float32{1}}, Models: map[string]string{"fusion": m.digest}}, nil
+	results := make([]*analysis.Result, len(requests))
+	for i, request := range requests {
+		results[i] = &analysis.Result{Answers: []analysis.Candidate{{Text: string(request.Task), Probability: 1}},
+			Attention: &analysis.Grid{Rows: 1, Cols: 1, Values: []float32{1}}, Models: map[string]string{"fusion": m.digest}}
+	}
+	return results, nil
 }
 
 func TestFeaturesAreRemembered(t *testing.T) {
@@ -196,11 +200,11 @@ func TestResultsAreRemembered(t *testing.T) {
 		return &analysis.Features{Modality: analysis.Text, Vector: []float32{value}, Tokens: []float32{value}, TokenCount: 1, TokenDim: 1, Model: digest}
 	}
 	base := analysis.FuseRequest{Task: analysis.Report, Text: text(1, "t"), Candidates: 3}
-	first, err := f.Fuse(ctx, &base)
+	first, err := analysis.FuseOne(ctx, f, &base)
 	if err != nil {
 		t.Fatal(err)
 	}
-	again, err := f.Fuse(ctx, &base)
+	again, err := analysis.FuseOne(ctx, f, &base)
 	if err != nil || !reflect.DeepEqual(first, again) || m.inputs.Load() != 1 {
 		t.Errorf("got %+v, %v after %d calls, want %+v after 1", again, err, m.inputs.Load(), first)
 	}
@@ -208,7 +212,7 @@ func TestResultsAreRemembered(t *testing.T) {
 	withNote := *base.Text
 	withNote.Notes = []analysis.Note{{Kind: "truncated"}}
 	noted.Text = &withNote
-	if _, err := f.Fuse(ctx, &noted); err != nil || m.inputs.Load() != 1 {
+	if _, err := analysis.FuseOne(ctx, f, &noted); err != nil || m.inputs.Load() != 1 {
 		t.Errorf("a note made another entry (%v)", err)
 	}
 	for name, change := range map[string]func(*analysis.FuseRequest){
@@ -222,9 +226,13 @@ func TestResultsAreRemembered(t *testing.T) {
 		request := base
 		m.inputs.Store(0)
 		change(&request)
-		if _, err := f.Fuse(ctx, &request); err != nil || m.inputs.Load() != 1 {
+		if _, err := analysis.FuseOne(ctx, f, &request); err != nil || m.inputs.Load() != 1 {
 			t.Errorf("%s: %d calls, %v, want one of its own", name, m.inputs.Load(), err)
 		}
+	}
+	m.inputs.Store(0)
+	if results, err := f.Fuse(ctx, []*analysis.FuseRequest{&base, &base}); err != nil || len(results) != 2 || m.inputs.Load() != 1 {
+		t.Errorf("two in one call: %v, %v, with %d calls", results, err, m.inputs.Load())
 	}
 }
 

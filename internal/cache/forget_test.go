@@ -52,7 +52,7 @@ func TestForgetRemovesEverythingOfAnInput(t *testing.T) {
 		shuffled := *made[0]
 		shuffled.Tokens = []float32{4, 3, 2, 1}
 		for _, f := range []*analysis.Features{made[0], &shuffled} {
-			if _, err := fuser.Fuse(ctx, &analysis.FuseRequest{Task: analysis.Report, Image: f}); err != nil {
+			if _, err := analysis.FuseOne(ctx, fuser, &analysis.FuseRequest{Task: analysis.Report, Image: f}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -72,7 +72,7 @@ func TestForgetRemovesEverythingOfAnInput(t *testing.T) {
 	if _, err := vision.EncodeImage(ctx, [][]byte{[]byte("mine")}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := fuser.Fuse(ctx, &analysis.FuseRequest{Task: analysis.Report, Image: features[0], Candidates: 2}); err != nil {
+	if _, err := analysis.FuseOne(ctx, fuser, &analysis.FuseRequest{Task: analysis.Report, Image: features[0], Candidates: 2}); err != nil {
 		t.Fatal(err)
 	}
 	for _, key := range entries {

@@ -8,8 +8,8 @@ import (
 	"consilium/internal/analysis"
 )
 
-// Fuser returns next with its results for reports remembered, keyed by the features, which carry their encoders' digests. Those for questions
-// pass: Answers remembers what came of them all, and to digest the features of a picture takes longer than to fuse them.
+// Fuser returns next with its results for reports remembered, keyed by the features, which carry their encoders' digests. A report is asked for
+// alone; all else passes: Answers remembers what came of questions, and to digest the features of a picture takes longer than to fuse them.
 func (c *Cache) Fuser(next analysis.Fuser, digest Digest) analysis.Fuser {
 	return fuser{c, next, digest}
 }
@@ -23,14 +23,22 @@ type fuser struct {
 // fusionRole is the name of the fusion's digest in Result.Models.
 const fusionRole = "fusion"
 
-func (f fuser) Fuse(ctx context.Context, request *analysis.FuseRequest) (*analysis.Result, error) {
-	if request.Task == analysis.Question {
-		return f.next.Fuse(ctx, request)
+func (f fuser) Fuse(ctx context.Context, requests []*analysis.FuseRequest) ([]*analysis.Result, error) {
+	if len(requests) != 1 || requests[0].Task == analysis.Question {
+		return f.next.Fuse(ctx, requests)
 	}
+	result, err := f.report(ctx, requests[0])
+	if err != nil {
+		return nil, err
+	}
+	return []*analysis.Result{result}, nil
+}
+
+func (f fuser) report(ctx context.Context, request *analysis.FuseRequest) (*analysis.Result, error) {
 	model, err := f.digest(ctx)
 	if err != nil {
 		f.cache.count(fusionRole, "bypass", 1)
-		return f.next.Fuse(ctx, request)
+		return analysis.FuseOne(ctx, f.next, request)
 	}
 	determinants := []string{"", string(request.Task), strconv.Itoa(request.Candidates)}
 	var inputs []string
@@ -62,7 +70,7 @@ func (f fuser) Fuse(ctx context.Context, request *analysis.FuseRequest) (*analys
 	}
 	f.cache.count(fusionRole, outcome, 1)
 	return once(ctx, f.cache, asked, func() (*analysis.Result, error) {
-		result, err := f.next.Fuse(ctx, request)
+		result, err := analysis.FuseOne(ctx, f.next, request)
 		if err != nil || result == nil {
 			return result, err
 		}

@@ -35,7 +35,7 @@ func coughs(ctx context.Context, e Env) ([]Figure, error) {
 		if err != nil {
 			return nil, fmt.Errorf("encode %s: %w", c.Path, err)
 		}
-		r, err := e.Models.Fuser.Fuse(ctx, &analysis.FuseRequest{Task: analysis.Report, Audio: f})
+		r, err := analysis.FuseOne(ctx, e.Models.Fuser, &analysis.FuseRequest{Task: analysis.Report, Audio: f})
 		if err != nil {
 			return nil, fmt.Errorf("findings of %s: %w", c.Path, err)
 		}

@@ -61,7 +61,7 @@ func easyVQA(ctx context.Context, e Env) ([]Figure, error) {
 			images[q.Image] = f
 		}
 		answer := func(image *analysis.Features) (analysis.Candidate, error) {
-			r, err := e.Models.Fuser.Fuse(ctx, &analysis.FuseRequest{Task: analysis.Question, Question: questions[q.Text], Image: image, Candidates: 1})
+			r, err := analysis.FuseOne(ctx, e.Models.Fuser, &analysis.FuseRequest{Task: analysis.Question, Question: questions[q.Text], Image: image, Candidates: 1})
 			if err != nil {
 				return analysis.Candidate{}, fmt.Errorf("answer question %d: %w", i, err)
 			}

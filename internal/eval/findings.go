@@ -87,7 +87,7 @@ func findings(ctx context.Context, e Env) ([]Figure, error) {
 	scores, truth := map[string][]float64{}, map[string][]bool{}
 	var labels []string
 	for _, f := range films {
-		r, err := e.Models.Fuser.Fuse(ctx, &analysis.FuseRequest{Task: analysis.Report, Image: f.image})
+		r, err := analysis.FuseOne(ctx, e.Models.Fuser, &analysis.FuseRequest{Task: analysis.Report, Image: f.image})
 		if err != nil {
 			return nil, fmt.Errorf("findings of %s: %w", f.film.ID, err)
 		}

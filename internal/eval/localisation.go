@@ -166,7 +166,7 @@ func play(ctx context.Context, e Env, targets []target) (p pointing, judged []ta
 
 // point returns where a fusion saw the label and where it looked; nil if it does not judge the label from the image.
 func (t target) point(ctx context.Context, fuser analysis.Fuser) (activation, attention *analysis.Grid, err error) {
-	result, err := fuser.Fuse(ctx, &analysis.FuseRequest{Task: analysis.Report, Image: t.image})
+	result, err := analysis.FuseOne(ctx, fuser, &analysis.FuseRequest{Task: analysis.Report, Image: t.image})
 	if err != nil {
 		return nil, nil, fmt.Errorf("findings of %s: %w", t.film.ID, err)
 	}

@@ -20,16 +20,16 @@ import (
 // random weights, a real net, is made of the shipped one.
 type pointer struct{ *fusion.Service }
 
-func (p pointer) Fuse(_ context.Context, r *analysis.FuseRequest) (*analysis.Result, error) {
+func (p pointer) Fuse(_ context.Context, requests []*analysis.FuseRequest) ([]*analysis.Result, error) {
 	at := func(cell int) *analysis.Grid {
 		g := &analysis.Grid{Rows: 7, Cols: 7, Values: make([]float32, 49)}
 		g.Values[cell] = 1
 		return g
 	}
-	return &analysis.Result{
-		Findings:  []analysis.Finding{{Label: "Pneumonia", Modality: analysis.Image, Activation: at(int(r.Image.Vector[0]))}, {Label: "Cough", Modality: analysis.Audio}},
+	return []*analysis.Result{{
+		Findings:  []analysis.Finding{{Label: "Pneumonia", Modality: analysis.Image, Activation: at(int(requests[0].Image.Vector[0]))}, {Label: "Cough", Modality: analysis.Audio}},
 		Attention: at(0),
-	}, nil
+	}}, nil
 }
 
 // films encodes each file as the cell that its bytes name, with tokens that a real net takes.

@@ -51,15 +51,21 @@ func (p *Pipeline) Analyze(ctx context.Context, request *analysis.Request) (*ana
 	if err != nil {
 		return nil, err
 	}
+	var changes []change
+	if request.Task == analysis.Question {
+		if changes, err = p.changes(ctx, fuse, lost); err != nil {
+			return nil, err
+		}
+	}
 	done := Stage(ctx, "fusion")
-	fused, err := p.fuse(ctx, fuse)
+	fused, err := p.fuse(ctx, fuse, changes)
 	done()
 	if err != nil {
 		return nil, err
 	}
-	result := complete(fuse, fused)
+	result := complete(fuse, fused[0])
 	if request.Task == analysis.Question {
-		if result.Reliance, err = p.rely(ctx, fuse, fused, lost); err != nil {
+		if result.Reliance, err = rely(changes, fused, lost); err != nil {
 			return nil, err
 		}
 		wanted := request.Candidates
@@ -144,14 +150,26 @@ func (p *Pipeline) encode(ctx context.Context, request *analysis.Request, lost *
 	return fuse, nil
 }
 
-// fuse asks the fusion and checks what it says.
-func (p *Pipeline) fuse(ctx context.Context, request *analysis.FuseRequest) (*analysis.Result, error) {
+// fuse asks the fusion in one call for what comes of request and of each change of it, and checks what it says.
+func (p *Pipeline) fuse(ctx context.Context, request *analysis.FuseRequest, changes []change) ([]*analysis.Result, error) {
+	requests := []*analysis.FuseRequest{request}
+	for i := range changes {
+		requests = append(requests, changes[i].requests(request)...)
+	}
 	p.courtesy.wait(ctx)
-	fused, err := p.Fusion.Fuse(ctx, request)
+	fused, err := p.Fusion.Fuse(ctx, requests)
 	if err != nil {
 		return nil, fmt.Errorf("fuse: %w", err)
 	}
-	return fused, check(request, fused)
+	if len(fused) != len(requests) {
+		return nil, analysis.Errorf(analysis.BadUpstream, "the fusion returned %d results for %d requests", len(fused), len(requests))
+	}
+	for i := range fused {
+		if err := check(requests[i], fused[i]); err != nil {
+			return nil, err
+		}
+	}
+	return fused, nil
 }
 
 // guarded returns f with a panic as its error: on a goroutine of its own a panic would end the process.

@@ -18,6 +18,7 @@ type parts struct {
 	texts   []string
 	strict  bool
 	fused   []*analysis.FuseRequest
+	calls   int // of the fusion
 	blanks  int // how often a blank was encoded
 	fail    map[analysis.Modality]error
 	mangle  func(*analysis.Features)
@@ -78,7 +79,19 @@ func (p *parts) countBlank(content, blank []byte) {
 	}
 }
 
-func (p *parts) Fuse(_ context.Context, request *analysis.FuseRequest) (*analysis.Result, error) {
+func (p *parts) Fuse(_ context.Context, requests []*analysis.FuseRequest) ([]*analysis.Result, error) {
+	p.calls++
+	results := make([]*analysis.Result, len(requests))
+	for i, request := range requests {
+		var err error
+		if results[i], err = p.fuse(request); err != nil {
+			return nil, err
+		}
+	}
+	return results, nil
+}
+
+func (p *parts) fuse(request *analysis.FuseRequest) (*analysis.Result, error) {
 	p.mu.Lock()
 	p.fused = append(p.fused, request)
 	p.mu.Unlock()

@@ -11,38 +11,58 @@ import (
 	"consilium/internal/analysis"
 )
 
-// rely measures how much the answers of fused depend on the image and on the sound: it asks the same question with
-// one of them blanked, then shuffled, and compares the distributions. A measurement that a part is too busy or
-// too down for is a loss like an encoder's.
-func (p *Pipeline) rely(ctx context.Context, fuse *analysis.FuseRequest, fused *analysis.Result, lost *losses) ([]analysis.Reliance, error) {
+// change is what the features of one modality are changed to, to see how much the answers depend on them.
+type change struct {
+	modality        analysis.Modality
+	blank, shuffled *analysis.Features
+}
+
+// requests returns request with the modality blanked, and with it shuffled.
+func (c *change) requests(request *analysis.FuseRequest) []*analysis.FuseRequest {
+	changed := [2]analysis.FuseRequest{*request, *request}
+	for i, features := range []*analysis.Features{c.blank, c.shuffled} {
+		if c.modality == analysis.Image {
+			changed[i].Image = features
+		} else {
+			changed[i].Audio = features
+		}
+	}
+	return []*analysis.FuseRequest{&changed[0], &changed[1]}
+}
+
+// changes returns what to ask besides, one for the image and one for the sound. A blank that cannot be had because a part is too
+// busy or too down is a loss like an encoder's, and the modality is left out.
+func (p *Pipeline) changes(ctx context.Context, fuse *analysis.FuseRequest, lost *losses) ([]change, error) {
 	if fuse.Image == nil && fuse.Audio == nil {
 		return nil, nil
 	}
 	defer Stage(ctx, "reliance")()
 	parts := []*analysis.Features{fuse.Image, fuse.Audio}
-	measured := make([]*analysis.Reliance, len(parts))
+	made := make([]*change, len(parts))
 	group, groupCtx := errgroup.WithContext(ctx)
 	for i, features := range parts {
 		if features == nil {
 			continue
 		}
-		group.Go(guarded(func() (err error) {
-			if measured[i], err = p.relyOn(groupCtx, features, fuse, fused); err != nil {
+		group.Go(guarded(func() error {
+			blank, err := p.blank(groupCtx, features)
+			if err != nil {
 				return lost.bear(features.Modality, unmeasured(features.Modality, err))
 			}
+			made[i] = &change{features.Modality, blank, shuffled(features)}
 			return nil
 		}))
 	}
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
-	var reliance []analysis.Reliance
-	for _, r := range measured {
-		if r != nil {
-			reliance = append(reliance, *r)
+	var changes []change
+	for _, c := range made {
+		if c != nil {
+			changes = append(changes, *c)
 		}
 	}
-	return reliance, nil
+	return changes, nil
 }
 
 // unmeasured says that a modality counted, but that its reliance is unknown.
@@ -54,42 +74,30 @@ func unmeasured(modality analysis.Modality, err error) error {
 	return &analysis.Error{Code: code, Message: fmt.Sprintf("how much the answer depends on the %s could not be measured", noun(modality)), Err: err}
 }
 
-// relyOn measures the reliance on one modality.
-func (p *Pipeline) relyOn(ctx context.Context, features *analysis.Features, fuse *analysis.FuseRequest, fused *analysis.Result) (*analysis.Reliance, error) {
-	blank, err := p.blank(ctx, features)
-	if err != nil {
-		return nil, err
+// rely says how much the answers depend on each modality that was changed. fused is what came of the question as it is, then, for
+// each change, of the blank and of the shuffled.
+func rely(changes []change, fused []*analysis.Result, lost *losses) ([]analysis.Reliance, error) {
+	var reliance []analysis.Reliance
+	for i, c := range changes {
+		r := analysis.Reliance{Modality: c.modality}
+		var err error
+		if r.Blank, err = whatIf(fused[0], fused[1+2*i]); err == nil {
+			r.Shuffled, err = whatIf(fused[0], fused[2+2*i])
+		}
+		if err != nil {
+			if err := lost.bear(c.modality, unmeasured(c.modality, err)); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		r.Score = math.Max(r.Blank.Divergence, r.Shuffled.Divergence)
+		reliance = append(reliance, r)
 	}
-	reliance := &analysis.Reliance{Modality: features.Modality}
-	group, groupCtx := errgroup.WithContext(ctx)
-	for _, change := range []struct {
-		features *analysis.Features
-		into     *analysis.Counterfactual
-	}{{blank, &reliance.Blank}, {shuffled(features), &reliance.Shuffled}} {
-		group.Go(guarded(func() (err error) {
-			*change.into, err = p.whatIf(groupCtx, change.features, fuse, fused)
-			return err
-		}))
-	}
-	if err := group.Wait(); err != nil {
-		return nil, err
-	}
-	reliance.Score = math.Max(reliance.Blank.Divergence, reliance.Shuffled.Divergence)
 	return reliance, nil
 }
 
-// whatIf asks again with other features of one modality.
-func (p *Pipeline) whatIf(ctx context.Context, features *analysis.Features, fuse *analysis.FuseRequest, fused *analysis.Result) (analysis.Counterfactual, error) {
-	changed := *fuse
-	if features.Modality == analysis.Image {
-		changed.Image = features
-	} else {
-		changed.Audio = features
-	}
-	other, err := p.fuse(ctx, &changed)
-	if err != nil {
-		return analysis.Counterfactual{}, err
-	}
+// whatIf compares what came of a change with what came of the question as it is.
+func whatIf(fused, other *analysis.Result) (analysis.Counterfactual, error) {
 	if was, is := fused.Models["fusion"], other.Models["fusion"]; was != is {
 		return analysis.Counterfactual{}, analysis.Errorf(analysis.Unavailable, "the fusion's model changed from %s to %s", was, is)
 	}

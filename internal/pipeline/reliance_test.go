@@ -118,6 +118,19 @@ func (g grid) EncodeImage(ctx context.Context, images [][]byte) ([]*analysis.Fea
 	return features, nil
 }
 
+// changing has something happen before it encodes the blank.
+type changing struct {
+	*parts
+	late func(*parts)
+}
+
+func (c changing) EncodeImage(ctx context.Context, images [][]byte) ([]*analysis.Features, error) {
+	if len(images[0]) > 1 {
+		c.late(c.parts)
+	}
+	return c.parts.EncodeImage(ctx, images)
+}
+
 func TestReliance(t *testing.T) {
 	p := &parts{answer: byContent}
 	line := &Pipeline{Text: p, Vision: grid{p}, Radiographs: grid{p}, Audio: p, Fusion: p}
@@ -141,8 +154,13 @@ func TestReliance(t *testing.T) {
 	if len(result.Answers) != 1 || result.Answers[0].Text != "yes" || result.Degraded != nil {
 		t.Errorf("answers %+v, degraded %v", result.Answers, result.Degraded)
 	}
-	if len(p.fused) != 5 || p.fused[0].Candidates != analysis.MaxAnswers {
-		t.Errorf("the fusion was asked %d times, first for %d answers", len(p.fused), p.fused[0].Candidates)
+	if p.calls != 1 || len(p.fused) != 5 || p.fused[0].Candidates != analysis.MaxAnswers {
+		t.Errorf("the fusion was asked %d times in %d calls, first for %d answers", len(p.fused), p.calls, p.fused[0].Candidates)
+	}
+	for i, r := range p.fused[1:] { // what a change leaves as it was is shared
+		if was := p.fused[0]; r.Question != was.Question || (i < 2) != (r.Audio == was.Audio) || (i < 2) != (r.Image != was.Image) {
+			t.Errorf("change %d shares question, image and sound: %t, %t, %t", i, r.Question == was.Question, r.Image == was.Image, r.Audio == was.Audio)
+		}
 	}
 	if !slices.ContainsFunc(timing.Stages(), func(s analysis.Stage) bool { return s.Name == "reliance" }) {
 		t.Errorf("timed %v, without the reliance", timing.Stages())
@@ -165,38 +183,34 @@ func TestReliance(t *testing.T) {
 	}
 }
 
-// TestRelianceMayBeUnknown has the fusion, or the model of an encoder, go away once the answer is there.
+// TestRelianceMayBeUnknown has a part go away, or its model change, after the image was encoded.
 func TestRelianceMayBeUnknown(t *testing.T) {
 	request := analysis.Request{Task: analysis.Question, Question: "q?", Image: []byte{1}}
 	const reason = "how much the answer depends on the image could not be measured"
 	for name, test := range map[string]struct {
-		change func(p *parts, request *analysis.FuseRequest) *analysis.Result
-		want   analysis.Code // when the whole is wanted
+		late func(p *parts) // before the blank is encoded
+		want analysis.Code  // when the whole is wanted
 	}{
-		"another fusion": {func(p *parts, _ *analysis.FuseRequest) *analysis.Result {
-			if result := byContent(&analysis.FuseRequest{}); len(p.fused) == 1 {
+		"another fusion": {late: func(p *parts) {
+			p.answer = func(*analysis.FuseRequest) *analysis.Result {
+				result := byContent(&analysis.FuseRequest{})
+				if len(p.fused) > 1 {
+					result.Models = map[string]string{"fusion": "another"}
+				}
 				return result
 			}
-			return &analysis.Result{Answers: []analysis.Candidate{{Text: "yes", Probability: 1}}, Models: map[string]string{"fusion": "another"}}
-		}, analysis.Unavailable},
-		"another encoder": {func(p *parts, _ *analysis.FuseRequest) *analysis.Result {
-			p.digest = "another"
-			return byContent(&analysis.FuseRequest{})
-		}, analysis.Unavailable},
-		"busy encoder": {func(p *parts, _ *analysis.FuseRequest) *analysis.Result {
+		}, want: analysis.Unavailable},
+		"another encoder": {late: func(p *parts) { p.digest = "another" }, want: analysis.Unavailable},
+		"busy encoder": {late: func(p *parts) {
 			p.fail = map[analysis.Modality]error{analysis.Image: analysis.Errorf(analysis.Overloaded, "busy")}
-			return byContent(&analysis.FuseRequest{})
-		}, analysis.Overloaded},
+		}, want: analysis.Overloaded},
 	} {
 		for _, whole := range []bool{false, true} {
 			p := &parts{}
-			p.answer = func(request *analysis.FuseRequest) *analysis.Result {
-				p.mu.Lock()
-				defer p.mu.Unlock()
-				return test.change(p, request)
-			}
+			line := p.pipeline()
+			line.Vision = changing{p, test.late}
 			request.Whole = whole
-			result, err := p.pipeline().Analyze(context.Background(), &request)
+			result, err := line.Analyze(context.Background(), &request)
 			switch {
 			case whole && analysis.CodeOf(err) != test.want:
 				t.Errorf("%s: %v, want %s", name, err, test.want)
@@ -207,8 +221,6 @@ func TestRelianceMayBeUnknown(t *testing.T) {
 	}
 	nonsense := &parts{}
 	nonsense.answer = func(*analysis.FuseRequest) *analysis.Result {
-		nonsense.mu.Lock()
-		defer nonsense.mu.Unlock()
 		if len(nonsense.fused) == 1 {
 			return byContent(&analysis.FuseRequest{})
 		}

@@ -107,7 +107,7 @@ func TestTritonClientReadsImages(t *testing.T) {
 
 func TestTritonClientAsksTheFusion(t *testing.T) {
 	request := fuseRequests(t)["question, image"]
-	tensors, err := packFuseRequest(request)
+	tensors, err := packFuseRequests([]*analysis.FuseRequest{request})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -98,18 +98,10 @@ var audioContract = &contract{
 
 var fusionContract = &contract{
 	model: FusionModel, part: "fusion",
-	inputs: []Spec{
-		{Name: "task", Datatype: BYTES, Shape: []int{1}},
-		{Name: "question_embedding", Datatype: FP32, Shape: []int{1, -1}, optional: true},
-		{Name: "question_tokens", Datatype: FP32, Shape: []int{1, -1, -1}, optional: true},
-		{Name: "text_embedding", Datatype: FP32, Shape: []int{1, -1}, optional: true},
-		{Name: "text_tokens", Datatype: FP32, Shape: []int{1, -1, -1}, optional: true},
-		{Name: "image_embedding", Datatype: FP32, Shape: []int{1, -1}, optional: true},
-		{Name: "image_tokens", Datatype: FP32, Shape: []int{1, -1, -1}, optional: true},
-		{Name: "image_grid", Datatype: INT64, Shape: []int{1, 2}, optional: true},
-		{Name: "audio_embedding", Datatype: FP32, Shape: []int{1, -1}, optional: true},
-		{Name: "audio_tokens", Datatype: FP32, Shape: []int{1, -1, -1}, optional: true},
-	},
+	inputs: append([]Spec{
+		{Name: "task", Datatype: BYTES, Shape: []int{-1}},
+		{Name: "image_grid", Datatype: INT64, Shape: []int{-1, 2}, optional: true},
+	}, roleSpecs()...),
 	outputs: []Spec{
 		{Name: "answer", Datatype: BYTES, Shape: []int{-1}},
 		{Name: "probability", Datatype: FP32, Shape: []int{-1}},
@@ -124,6 +116,21 @@ var fusionContract = &contract{
 		{Name: "attention", Datatype: FP32, Shape: []int{-1, -1}, optional: true},
 		// One grid for each finding whose modality is image, in their order.
 		{Name: "finding_activation", Datatype: FP32, Shape: []int{-1, -1, -1}, optional: true},
+		// Of several results: how many answers, findings, modalities, rows of attention and grids of activation are of each.
+		{Name: "counts", Datatype: INT64, Shape: []int{-1, countKinds}, optional: true},
 	},
-	numbers: []string{"candidates"}, maxRows: analysis.MaxAnswers, maxRequestBytes: 16 << 20,
+	numbers: []string{"candidates"}, maxRows: analysis.MaxFuseRequests * analysis.MaxAnswers, maxRequestBytes: 16 << 20,
+}
+
+// roleSpecs are the inputs of each role. Several sets of tokens lie behind one another, as …_lengths says, and …_rows says which
+// set each request takes.
+func roleSpecs() (specs []Spec) {
+	for _, role := range roles {
+		specs = append(specs,
+			Spec{Name: role.prefix + "_embedding", Datatype: FP32, Shape: []int{-1, -1}, optional: true},
+			Spec{Name: role.prefix + "_tokens", Datatype: FP32, Shape: []int{1, -1, -1}, optional: true},
+			Spec{Name: role.prefix + "_lengths", Datatype: INT64, Shape: []int{-1}, optional: true},
+			Spec{Name: role.prefix + "_rows", Datatype: INT64, Shape: []int{-1}, optional: true})
+	}
+	return specs
 }

@@ -16,8 +16,8 @@ func column[V, E any](values []V, element func(V) E) []E {
 	return elements
 }
 
-// packResult makes the outputs that r wants of a result.
-func packResult(r *request, result *analysis.Result) ([]Tensor, error) {
+// packResult makes the outputs of one result.
+func packResult(result *analysis.Result) ([]Tensor, error) {
 	answers, findings, weights := result.Answers, result.Findings, result.Modalities
 	outputs := []Tensor{
 		byteStrings("answer", column(answers, func(a analysis.Candidate) []byte { return []byte(a.Text) })),
@@ -41,14 +41,7 @@ func packResult(r *request, result *analysis.Result) ([]Tensor, error) {
 	if err != nil {
 		return nil, err
 	}
-	outputs = append(outputs, activations...)
-	wanted := outputs[:0]
-	for _, t := range outputs {
-		if r.wants(t.Name) {
-			wanted = append(wanted, t)
-		}
-	}
-	return wanted, nil
+	return append(outputs, activations...), nil
 }
 
 // packActivations makes one tensor of the grids of the findings that are judged from the image, none if they have none.
@@ -105,11 +98,6 @@ func unpackActivations(t *Tensor, findings []analysis.Finding) error {
 
 // unpackResult is the inverse of packResult; decode checked the tensors one by one.
 func unpackResult(outputs []Tensor) (*analysis.Result, error) {
-	for i := range outputs {
-		if err := outputs[i].checkFinite(); err != nil {
-			return nil, err
-		}
-	}
 	get := func(name string) *Tensor { return find(outputs, name) }
 	result := &analysis.Result{}
 	for _, group := range [][]string{

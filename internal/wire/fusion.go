@@ -2,6 +2,7 @@ package wire
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 
 	"consilium/internal/analysis"
@@ -24,33 +25,41 @@ func NewFuser(baseURL string, options ClientOptions) (*Fuser, error) {
 // NewFusionServer serves fuser as the model "fusion".
 func NewFusionServer(fuser analysis.Fuser, info ModelInfo) http.Handler {
 	return newServer(fusionContract, info, func(ctx context.Context, r *request) ([]Tensor, error) {
-		request, err := unpackFuseRequest(r)
+		requests, err := unpackFuseRequests(r)
 		if err != nil {
 			return nil, err
 		}
-		result, err := fuser.Fuse(ctx, request)
+		results, err := fuser.Fuse(ctx, requests)
 		if err != nil {
 			return nil, err
 		}
-		return packResult(r, result)
+		if len(results) != len(requests) {
+			return nil, fmt.Errorf("the fusion made %d results of %d requests", len(results), len(requests))
+		}
+		return packResults(r, results)
 	})
 }
 
 // Fuse implements analysis.Fuser, with BadUpstream and Unavailable as for TextEncoder.
-func (f *Fuser) Fuse(ctx context.Context, request *analysis.FuseRequest) (*analysis.Result, error) {
-	inputs, err := packFuseRequest(request)
+func (f *Fuser) Fuse(ctx context.Context, requests []*analysis.FuseRequest) ([]*analysis.Result, error) {
+	if err := analysis.CheckFuseRequests(requests); err != nil {
+		return nil, err
+	}
+	inputs, err := packFuseRequests(requests)
 	if err != nil {
 		return nil, err
 	}
-	outputs, digest, err := f.infer(ctx, parameters{"candidates": request.Candidates}, inputs)
+	outputs, digest, err := f.infer(ctx, parameters{"candidates": requests[0].Candidates}, inputs)
 	if err != nil {
 		return nil, err
 	}
-	result, err := unpackResult(outputs)
+	results, err := unpackResults(outputs, len(requests))
 	if err != nil {
 		f.remember("")
 		return nil, f.broken(err)
 	}
-	result.Models = map[string]string{FusionModel: digest}
-	return result, nil
+	for _, result := range results {
+		result.Models = map[string]string{FusionModel: digest}
+	}
+	return results, nil
 }

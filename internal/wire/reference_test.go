@@ -96,7 +96,21 @@ func (reference) EncodeAudio(ctx context.Context, sounds [][]byte, strict bool) 
 	return features, ctx.Err()
 }
 
-func (reference) Fuse(_ context.Context, r *analysis.FuseRequest) (*analysis.Result, error) {
+func (r reference) Fuse(_ context.Context, requests []*analysis.FuseRequest) ([]*analysis.Result, error) {
+	if err := analysis.CheckFuseRequests(requests); err != nil {
+		return nil, err
+	}
+	results := make([]*analysis.Result, len(requests))
+	for i, request := range requests {
+		var err error
+		if results[i], err = r.fuse(request); err != nil {
+			return nil, err
+		}
+	}
+	return results, nil
+}
+
+func (reference) fuse(r *analysis.FuseRequest) (*analysis.Result, error) {
 	if r.Task != analysis.Question && r.Task != analysis.Report {
 		return nil, analysis.Invalid("task", "unknown task %q", r.Task)
 	}

@@ -15,7 +15,7 @@ func TestExplainAgreesWithFuse(t *testing.T) {
 	s := open(t)
 	r := s.goldenRequest()
 	r.Image = nil
-	result, err := s.Fuse(t.Context(), r)
+	result, err := analysis.FuseOne(t.Context(), s, r)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,7 +55,7 @@ func TestExplainAgreesWithFuse(t *testing.T) {
 	if e, err = s.Explain(t.Context(), report); err != nil {
 		t.Fatal(err)
 	}
-	if result, err = s.Fuse(t.Context(), report); err != nil {
+	if result, err = analysis.FuseOne(t.Context(), s, report); err != nil {
 		t.Fatal(err)
 	}
 	for _, f := range result.Findings {

@@ -35,7 +35,7 @@ func (s *Service) Probe(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("read the golden answer: %w", err)
 	}
-	got, err := s.Fuse(ctx, s.goldenRequest())
+	got, err := analysis.FuseOne(ctx, s, s.goldenRequest())
 	if err != nil {
 		return fmt.Errorf("probe the fusion: %w", err)
 	}

@@ -21,7 +21,7 @@ func onAll(s *Service) *analysis.FuseRequest {
 
 func TestFindingsOfTheImageSayWhereTheyWereSeen(t *testing.T) {
 	s := open(t)
-	result, err := s.Fuse(t.Context(), onAll(s))
+	result, err := analysis.FuseOne(t.Context(), s, onAll(s))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,7 +49,7 @@ func TestFindingsOfTheImageSayWhereTheyWereSeen(t *testing.T) {
 	}
 	without := onAll(s)
 	without.Image = nil
-	if result, err = s.Fuse(t.Context(), without); err != nil || len(result.Findings) == 0 || result.Findings[0].Activation != nil {
+	if result, err = analysis.FuseOne(t.Context(), s, without); err != nil || len(result.Findings) == 0 || result.Findings[0].Activation != nil {
 		t.Errorf("without an image: %+v, %v", result, err)
 	}
 }
@@ -72,7 +72,7 @@ func TestReportsLeaveNoMemory(t *testing.T) {
 	r.Text, r.Audio = nil, nil
 	reports := func(n int) {
 		for range n {
-			if _, err := s.Fuse(t.Context(), r); err != nil {
+			if _, err := analysis.FuseOne(t.Context(), s, r); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -90,7 +90,7 @@ func TestWithRandomWeights(t *testing.T) {
 	var digests []string
 	for _, seed := range []uint64{1, 2, 1} {
 		err := s.WithRandomWeights(seed, func(random *Service) error {
-			result, err := random.Fuse(t.Context(), onAll(s))
+			result, err := analysis.FuseOne(t.Context(), random, onAll(s))
 			if err != nil {
 				return err
 			}
@@ -124,7 +124,7 @@ func BenchmarkReport(b *testing.B) {
 	r.Text, r.Audio = nil, nil
 	b.Run("with", func(b *testing.B) {
 		for b.Loop() {
-			if _, err := s.Fuse(b.Context(), r); err != nil {
+			if _, err := analysis.FuseOne(b.Context(), s, r); err != nil {
 				b.Fatal(err)
 			}
 		}

@@ -115,11 +115,24 @@ func digest(gate net.Rule) string {
 func (s *Service) Digest() string { return s.digest }
 
 // Fuse implements analysis.Fuser.
-func (s *Service) Fuse(ctx context.Context, r *analysis.FuseRequest) (*analysis.Result, error) {
-	if err := s.check(r); err != nil {
+func (s *Service) Fuse(ctx context.Context, requests []*analysis.FuseRequest) ([]*analysis.Result, error) {
+	if err := analysis.CheckFuseRequests(requests); err != nil {
 		return nil, err
 	}
-	return s.turns.Do(ctx, r)
+	for _, r := range requests {
+		if err := s.check(r); err != nil {
+			return nil, err
+		}
+	}
+	results := make([]*analysis.Result, len(requests))
+	for i, r := range requests {
+		result, err := s.turns.Do(ctx, r)
+		if err != nil {
+			return nil, err
+		}
+		results[i] = result
+	}
+	return results, nil
 }
 
 func (s *Service) fuse(r *analysis.FuseRequest) (*analysis.Result, error) {

@@ -37,7 +37,7 @@ func TestProbe(t *testing.T) {
 		t.Run(gate.String(), func(t *testing.T) {
 			s := openGate(t, gate)
 			if *update {
-				r, err := s.Fuse(t.Context(), s.goldenRequest())
+				r, err := analysis.FuseOne(t.Context(), s, s.goldenRequest())
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -60,11 +60,11 @@ func TestProbe(t *testing.T) {
 // TestGate has the article's rule in the weights of an answer, and in the digest that keeps its answers apart.
 func TestGate(t *testing.T) {
 	learned, share := open(t), openGate(t, net.EntropyShare)
-	want, err := learned.Fuse(t.Context(), learned.goldenRequest())
+	want, err := analysis.FuseOne(t.Context(), learned, learned.goldenRequest())
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := share.Fuse(t.Context(), share.goldenRequest())
+	got, err := analysis.FuseOne(t.Context(), share, share.goldenRequest())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,7 +84,7 @@ func TestGate(t *testing.T) {
 
 func TestProbeSeesAWrongAnswer(t *testing.T) {
 	s := open(t)
-	r, err := s.Fuse(t.Context(), s.goldenRequest())
+	r, err := analysis.FuseOne(t.Context(), s, s.goldenRequest())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,7 +118,7 @@ func TestFuse(t *testing.T) {
 			r := *full
 			c.change(&r)
 			r.Candidates = 3
-			got, err := s.Fuse(t.Context(), &r)
+			got, err := analysis.FuseOne(t.Context(), s, &r)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -182,7 +182,7 @@ func TestFuseRefuses(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := s.goldenRequest()
 			c.change(r)
-			_, err := s.Fuse(t.Context(), r)
+			_, err := analysis.FuseOne(t.Context(), s, r)
 			var e *analysis.Error
 			if !errors.As(err, &e) || e.Code != c.code || e.Field != c.field {
 				t.Errorf("got %v, want %s about %s", err, c.code, c.field)
@@ -193,7 +193,7 @@ func TestFuseRefuses(t *testing.T) {
 	for i := range r.Image.Tokens {
 		r.Image.Tokens[i] *= 1e37
 	}
-	if got, err := s.Fuse(t.Context(), r); err == nil {
+	if got, err := analysis.FuseOne(t.Context(), s, r); err == nil {
 		for _, a := range got.Answers {
 			if math.IsNaN(a.Probability) {
 				t.Errorf("answer %+v", a)

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"math"
 	"reflect"
+	"slices"
 	"testing"
 	"time"
 
@@ -108,16 +109,54 @@ func media(t *testing.T, local, remote func(context.Context, [][]byte, bool) ([]
 	})
 }
 
-// Fusion runs cases of the given requests, good and bad, by name, on local and on remote.
+// Fusion runs cases of the given requests, good and bad, by name, on local and on remote, and then the good ones together.
 func Fusion(t *testing.T, local, remote analysis.Fuser, requests map[string]*analysis.FuseRequest) {
-	for name, request := range requests {
-		t.Run(name, func(t *testing.T) {
-			want, wantErr := local.Fuse(t.Context(), request)
-			got, err := remote.Fuse(t.Context(), request)
-			sameResult(t, got, want)
-			sameError(t, err, wantErr)
-		})
+	var good []*analysis.FuseRequest
+	try := func(t *testing.T, requests ...*analysis.FuseRequest) {
+		want, wantErr := local.Fuse(t.Context(), requests)
+		got, err := remote.Fuse(t.Context(), requests)
+		sameError(t, err, wantErr)
+		if len(got) != len(want) {
+			t.Fatalf("%d results over the wire, %d in process", len(got), len(want))
+		}
+		for i := range want {
+			sameResult(t, got[i], want[i])
+		}
+		if wantErr == nil && len(requests) == 1 {
+			good = append(good, requests...)
+		}
 	}
+	for name, request := range requests {
+		t.Run(name, func(t *testing.T) { try(t, request) })
+	}
+	t.Run("good ones together", func(t *testing.T) {
+		if len(good) < 2 {
+			t.Fatalf("%d requests were good", len(good))
+		}
+		together := make([]*analysis.FuseRequest, len(good))
+		for i := range good {
+			request := *good[i]
+			request.Candidates = 3
+			together[i] = &request
+		}
+		try(t, together...)
+		slices.Reverse(together)
+		try(t, together...)
+		for _, request := range requests { // one that is bad fails all
+			if !slices.Contains(good, request) {
+				bad := *request
+				bad.Candidates = 3
+				try(t, together[0], &bad)
+			}
+		}
+	})
+	t.Run("different candidates", func(t *testing.T) {
+		a, b := *good[0], *good[0]
+		a.Candidates, b.Candidates = 1, 2
+		try(t, &a, &b)
+	})
+	t.Run("none", func(t *testing.T) { try(t) })
+	t.Run("too many", func(t *testing.T) { try(t, slices.Repeat(good[:1], analysis.MaxFuseRequests+1)...) })
 }
 
 func canceled(t *testing.T, calls ...func(context.Context) error) {
