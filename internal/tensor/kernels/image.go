@@ -3,7 +3,11 @@ package kernels
 // #include "image.h"
 import "C"
 
-import "fmt"
+import (
+	"fmt"
+
+	"consilium/internal/profile"
+)
 
 // PointAfter says what follows a convolution of one pixel.
 type PointAfter int
@@ -20,7 +24,9 @@ func Padded(channels int) int { return (channels + 15) / 16 * 16 }
 
 // Point is the weight of a convolution of one pixel, packed.
 type Point struct {
-	In, Out      int
+	In, Out int
+	// Name is what a profile shows.
+	Name         string
 	panels, bias []float32
 	c            C.consilium_point
 }
@@ -90,6 +96,7 @@ func sides(p *Point, d *Depth, side int) {
 func (t *Team) Widen(p *Point, d *Depth, x []float32, images, side int, y []float32) {
 	sides(p, d, side)
 	out := side / d.stride
+	defer profile.End(profile.Begin(), "widen", p.Name, widened(images, side, p.In, p.Out, d.kernel, d.stride))
 	C.consilium_widen(t.c, &p.c, &d.c, floats(x, images*side*side*Padded(p.In), "x"), C.int(images), C.int(side),
 		floats(y, images*out*out*d.channels, "y"))
 }
@@ -98,11 +105,22 @@ func (t *Team) Widen(p *Point, d *Depth, x []float32, images, side int, y []floa
 // packs a weight (32, 3, 3, 3).
 func (t *Team) Stem(p *Point, d *Depth, x []float32, images, side int, y []float32) {
 	sides(p, d, side)
+	p.stem()
+	out := side / d.stride
+	defer profile.End(profile.Begin(), "stem", p.Name, widened(images, side, p.In, p.Out, d.kernel, d.stride))
+	C.consilium_stem(t.c, &p.c, &d.c, floats(x, images*3*4*side*side, "x"), C.int(images), C.int(side), floats(y, images*out*out*d.channels, "y"))
+}
+
+// stem panics unless p is the convolution of a stem.
+func (p *Point) stem() {
 	if p.In != 27 || p.Out != 32 {
 		panic(fmt.Sprintf("kernels: a stem of %d inputs and %d outputs, want 27 and 32", p.In, p.Out))
 	}
-	out := side / d.stride
-	C.consilium_stem(t.c, &p.c, &d.c, floats(x, images*3*4*side*side, "x"), C.int(images), C.int(side), floats(y, images*out*out*d.channels, "y"))
+}
+
+// widened counts the multiplications with an addition of a convolution and of the filter that follows it.
+func widened(images, side, in, out, kernel, stride int) float64 {
+	return float64(images*side*side) * float64(out) * (float64(in) + float64(kernel*kernel)/float64(stride*stride))
 }
 
 // Narrow writes f(p(x)) to y (rows, Out) from x (rows, In), both padded; rows is a multiple of 7. The residual is for PointAdd.
@@ -114,10 +132,12 @@ func (t *Team) Narrow(p *Point, x []float32, rows int, f PointAfter, residual, y
 	if f != PointAdd {
 		residual = y
 	}
+	defer profile.End(profile.Begin(), "narrow", p.Name, float64(rows)*float64(p.In)*float64(p.Out))
 	C.consilium_narrow(t.c, &p.c, floats(x, rows*Padded(p.In), "x"), C.int(rows), C.int(f), floats(residual, n, "residual"), floats(y, n, "y"))
 }
 
 // Mean writes the mean over the cells of x (images, cells, dim) to y (images, dim).
 func (t *Team) Mean(x []float32, images, cells, dim int, y []float32) {
+	defer profile.End(profile.Begin(), "mean", nil, 0)
 	C.consilium_mean(t.c, floats(x, images*cells*dim, "x"), C.int(images), C.int(cells), C.int(dim), floats(y, images*dim, "y"))
 }

@@ -142,8 +142,20 @@ void widen(const consilium_point &w, const consilium_depth &d, const float *x, i
   });
 }
 
-// patch computes 7 pixels of 32 channels from the nine lines of a stem's row.
-INLINE void patch(const consilium_point &w, const float *lines, int across, float *y) {
+// stem_lines copies the nine lines of the picture that row r of a stem reads, each with zeros behind.
+INLINE void stem_lines(const float *x, int side, int r, float *lines) {
+  const int across = 2 * side + 16;
+  for (int line = 0; line < 9; line++) {
+    int row = 2 * r + line % 3;
+    float *copy = lines + line * across;
+    memset(copy, 0, across * sizeof(float));
+    if (row < 2 * side)
+      memcpy(copy, x + (int64_t(line / 3) * 2 * side + row) * 2 * side, 2 * side * sizeof(float));
+  }
+}
+
+// patch computes 7 pixels of 32 channels from the nine lines of a stem's row, and gives each to put.
+template <typename F> INLINE void patch(const consilium_point &w, const float *lines, int across, F put) {
   vec c[pixels][2];
 #pragma GCC unroll 16
   for (int r = 0; r < pixels; r++)
@@ -162,22 +174,18 @@ INLINE void patch(const consilium_point &w, const float *lines, int across, floa
     }
 #pragma GCC unroll 16
   for (int r = 0; r < pixels; r++)
-    store(y + r * 2 * lanes, clip(c[r][0])), store(y + (2 * r + 1) * lanes, clip(c[r][1]));
+    put(r, c[r][0], c[r][1]);
 }
 
 void stem(const consilium_point &w, const consilium_depth &d, const float *x, int side, Band band, float *y, float *scratch) {
-  const int across = 2 * side + 16;
   float *lines = scratch, *rows = scratch + stem_row(side);
   depth(d, side, 2 * lanes, band, y, rows, [&](int r, float *to) {
-    for (int line = 0; line < 9; line++) {
-      int row = 2 * r + line % 3;
-      float *copy = lines + line * across;
-      memset(copy, 0, across * sizeof(float));
-      if (row < 2 * side)
-        memcpy(copy, x + (int64_t(line / 3) * 2 * side + row) * 2 * side, 2 * side * sizeof(float));
-    }
-    for (int p = 0; p < side; p += pixels)
-      patch(w, lines + 2 * p, across, to + p * 2 * lanes);
+    stem_lines(x, side, r, lines);
+    for (int p = 0; p < side; p += pixels, to += 2 * pixels * lanes)
+      patch(w, lines + 2 * p, 2 * side + 16, [&](int i, vec a, vec b) {
+        store(to + 2 * i * lanes, clip(a));
+        store(to + (2 * i + 1) * lanes, clip(b));
+      });
   });
 }
 

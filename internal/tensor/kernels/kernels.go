@@ -1,4 +1,4 @@
-// Package kernels computes the layers of a Transformer encoder on the processor, by the widest instructions it has.
+// Package kernels computes the layers of Transformers and of convolutional nets on the processor, by the widest instructions it has.
 //
 // It knows no libtorch: matrices are row-major slices of float32. Weights are packed once into the order in which
 // they are read, and what follows a product (bias, GELU, residual) happens while its result is in registers. A row's
@@ -35,14 +35,17 @@ func Best() Level { return Level(C.consilium_best()) }
 
 // Team is the threads that compute together: the caller's and others that wait for it. One goroutine at a time may use
 // it. Matrices of the wrong size are a mistake of the program and panic.
-type Team struct{ c *C.consilium_team }
+type Team struct {
+	c     *C.consilium_team
+	level Level
+}
 
 // NewTeam starts threads-1 threads. Free ends them.
 func NewTeam(threads int, level Level) *Team {
 	if threads < 1 || level < Plain || level > Best() {
 		panic(fmt.Sprintf("kernels: a team of %d threads at level %d on a processor of level %d", threads, level, Best()))
 	}
-	return &Team{C.consilium_team_new(C.int(threads), C.int(level))}
+	return &Team{C.consilium_team_new(C.int(threads), C.int(level)), level}
 }
 
 // Free ends the team's threads.
