@@ -1,11 +1,14 @@
 package efficientnet
 
 import (
+	"strconv"
+
 	"consilium/internal/tensor"
 	"consilium/internal/tensor/kernels"
 )
 
-// Fast is the trunk of a Model, for its tops, on kernels that are made for it: the same function, on the processor only.
+// Fast is the trunk of a Model, for its tops, on kernels that are made for it: the same function, on the processor only, or by
+// NewFast8 one that is near it.
 type Fast struct {
 	team  *kernels.Team
 	stem  *kernels.Point
@@ -14,12 +17,17 @@ type Fast struct {
 	one  [2][]float32 // of one picture
 	x, y []float32    // of FastImages
 	mid  []float32
+	// In place of all but the team in 8 bits.
+	bits8 *fast8
 }
 
 // FastTop is a Top for a Fast.
 type FastTop struct {
 	blocks []fastBlock
 	head   *kernels.Point
+	// In place of these in 8 bits.
+	blocks8 []block8
+	head8   *kernels.Point8
 }
 
 // fastBlock is a block. The first has no expand: the stem stands in its place.
@@ -41,13 +49,20 @@ const (
 
 // NewFast copies the parameters of m's trunk. Free frees them.
 func NewFast(a *tensor.Arena, m *Model, threads int, level kernels.Level) *Fast {
-	f := &Fast{team: kernels.NewTeam(threads, level), stem: newPoint(a, m.stem), trunk: newFastBlocks(a, m.trunk, 0)}
-	var one, many, mid int
+	f := &Fast{team: kernels.NewTeam(threads, level), stem: newPoint(a, m.stem, "stem"), trunk: newFastBlocks(a, m.trunk, 0)}
+	one, many, mid := rooms()
+	f.one = [2][]float32{make([]float32, one), make([]float32, one)}
+	f.x, f.y, f.mid = make([]float32, many), make([]float32, many), make([]float32, mid)
+	return f
+}
+
+// rooms returns how many values go into a block or come out of it, of one picture where it goes alone, of all elsewhere, and how many
+// lie between.
+func rooms() (one, many, mid int) {
 	side := Side / 2
 	for _, s := range shapes {
 		side /= int(s.stride)
-		images := 1
-		narrow := side * side * kernels.Padded(int(s.out))
+		images, narrow := 1, side*side*kernels.Padded(int(s.out))
 		if side < aloneGrid {
 			images, many = FastImages, max(many, FastImages*narrow)
 		} else {
@@ -55,45 +70,55 @@ func NewFast(a *tensor.Arena, m *Model, threads int, level kernels.Level) *Fast 
 		}
 		mid = max(mid, images*side*side*int(s.in*s.expand))
 	}
-	f.one = [2][]float32{make([]float32, one), make([]float32, one)}
-	f.x, f.y, f.mid = make([]float32, many), make([]float32, many), make([]float32, mid)
-	return f
+	return one, many, mid
 }
 
 // NewFastTop copies the parameters of t. Free frees them.
 func NewFastTop(a *tensor.Arena, t *Top) *FastTop {
-	return &FastTop{blocks: newFastBlocks(a, t.blocks, trunkBlocks), head: newPoint(a, t.head)}
+	return &FastTop{blocks: newFastBlocks(a, t.blocks, trunkBlocks), head: newPoint(a, t.head, "head")}
 }
 
 func newFastBlocks(a *tensor.Arena, blocks []block, first int) (all []fastBlock) {
 	for i, b := range blocks {
-		f := fastBlock{shape: shapes[first+i], project: newPoint(a, b.project), residual: b.residual}
+		name := strconv.Itoa(first + i)
+		f := fastBlock{shape: shapes[first+i], project: newPoint(a, b.project, name+".project"), residual: b.residual}
 		f.depthwise = kernels.NewDepth(a.Float32s(a.Contiguous(b.depthwise.weight)), a.Float32s(b.depthwise.bias),
 			int(b.depthwise.kernel), int(b.depthwise.stride))
 		if b.expand.weight.Defined() {
-			f.expand = newPoint(a, b.expand)
+			f.expand = newPoint(a, b.expand, name+".expand")
 		}
 		all = append(all, f)
 	}
 	return all
 }
 
-func newPoint(a *tensor.Arena, c conv) *kernels.Point {
-	return kernels.NewPoint(a.Float32s(a.Contiguous(c.weight)), a.Float32s(c.bias), int(c.in*c.kernel*c.kernel), int(c.out))
+func newPoint(a *tensor.Arena, c conv, name string) *kernels.Point {
+	p := kernels.NewPoint(a.Float32s(a.Contiguous(c.weight)), a.Float32s(c.bias), int(c.in*c.kernel*c.kernel), int(c.out))
+	p.Name = name
+	return p
 }
 
 // Free frees the net. No top can be used with it afterwards.
 func (f *Fast) Free() {
-	f.stem.Free()
-	freeBlocks(f.trunk)
+	if f.bits8 != nil {
+		f.bits8.free()
+	} else {
+		f.stem.Free()
+		freeBlocks(f.trunk)
+	}
 	f.team.Free()
 	*f = Fast{}
 }
 
 // Free frees the weights.
 func (t *FastTop) Free() {
-	freeBlocks(t.blocks)
-	t.head.Free()
+	if t.head8 != nil {
+		freeBlocks8(t.blocks8)
+		t.head8.Free()
+	} else {
+		freeBlocks(t.blocks)
+		t.head.Free()
+	}
 	*t = FastTop{}
 }
 
@@ -114,7 +139,11 @@ func (f *Fast) Forward(top *FastTop, pictures [][]float32) (features, grid []flo
 	v, g := features, grid
 	for len(pictures) > 0 {
 		n := min(len(pictures), FastImages)
-		f.forward(top, pictures[:n], v, g)
+		if f.bits8 != nil {
+			f.bits8.forward(f.team, top, pictures[:n], v, g)
+		} else {
+			f.forward(top, pictures[:n], v, g)
+		}
 		pictures, v, g = pictures[n:], v[n*Dim:], g[n*cells*Dim:]
 	}
 	return features, grid

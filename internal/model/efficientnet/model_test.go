@@ -91,7 +91,7 @@ func input(t *testing.T, i int) []float32 {
 }
 
 // newModel loads the network into an engine of its own.
-func newModel(t *testing.T) (*tensor.Engine, *Model) {
+func newModel(t testing.TB) (*tensor.Engine, *Model) {
 	t.Helper()
 	path, err := weights.Path("efficientnet-lite0.pth")
 	if err != nil {
@@ -107,7 +107,7 @@ func newModel(t *testing.T) (*tensor.Engine, *Model) {
 	return e, m
 }
 
-func do(t *testing.T, e *tensor.Engine, fn func(a *tensor.Arena) error) {
+func do(t testing.TB, e *tensor.Engine, fn func(a *tensor.Arena) error) {
 	t.Helper()
 	if err := e.Do(t.Context(), fn); err != nil {
 		t.Fatal(err)
