@@ -111,6 +111,16 @@ func contestants(getenv func(string) string, stderr io.Writer) (env bench.Env, c
 		return env, nil, err
 	}
 	closers = append(closers, vision)
+	var shortTensors func(context.Context, [][]float32) ([]*analysis.Features, error)
+	if visionencoder.HasInt8() {
+		short, err := visionencoder.New(visionencoder.Config{Device: "cpu", Precision: visionencoder.Int8})
+		if err != nil {
+			closeAll()
+			return env, nil, err
+		}
+		closers = append(closers, short)
+		shortTensors = short.EncodeTensors
+	}
 	fuser, err := fusion.New(fusion.Config{Device: "cpu"})
 	if err != nil {
 		closeAll()
@@ -130,7 +140,7 @@ func contestants(getenv func(string) string, stderr io.Writer) (env bench.Env, c
 	}
 	closers = append(closers, alone)
 	return bench.Env{
-		Text: text, TextInt8: short, Vision: vision, Fusion: fuser, Tensors: vision.EncodeTensors,
+		Text: text, TextInt8: short, Vision: vision, Fusion: fuser, Tensors: vision.EncodeTensors, TensorsInt8: shortTensors,
 		Radiographs: vision.Radiographs(), Segmenter: vision.Segmenter(), Writer: fuser.Writer(), Audio: audio,
 		Sound: alone.sound, Words: alone.words, Programs: filepath.Dir(self),
 		Wire: func(ctx context.Context) (analysis.TextEncoder, func() error, error) {

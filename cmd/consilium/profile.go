@@ -167,8 +167,13 @@ func openText(_ context.Context, place wire.Settings, getenv func(string) string
 }
 
 func openVision(encode func(*visionencoder.Service, context.Context, inputs) error) opening {
-	return func(_ context.Context, place wire.Settings, _ func(string) string, in inputs) (func(context.Context) error, func(), error) {
-		s, err := visionencoder.New(visionencoder.Config{Device: place.Device, GPUPrecision: place.GPUPrecision})
+	return func(_ context.Context, place wire.Settings, getenv func(string) string, in inputs) (func(context.Context) error, func(), error) {
+		var config visionencoder.Config
+		if err := serve.Load(getenv, &config); err != nil {
+			return nil, nil, err
+		}
+		config.Device, config.GPUPrecision = place.Device, place.GPUPrecision
+		s, err := visionencoder.New(config)
 		if err != nil {
 			return nil, nil, err
 		}

@@ -159,7 +159,18 @@ func models(device string, config fusion.Config) (m eval.Models, closeAll func()
 		closeEncoders()
 		return m, nil, err
 	}
+	closeAll = func() { short.Close(); f.Close(); closeEncoders() }
+	if device == "cpu" && visionencoder.HasInt8() {
+		vision, err := visionencoder.New(visionencoder.Config{Device: device, Precision: visionencoder.Int8})
+		if err != nil {
+			closeAll()
+			return m, nil, err
+		}
+		others := closeAll
+		closeAll = func() { vision.Close(); others() }
+		m.VisionInt8, m.RadiographsInt8 = vision, vision.Radiographs()
+	}
 	m.Fuser, m.TextInt8 = f, short
 	m.Writers = []eval.NamedWriter{{Name: "decoder", Writer: f.Writer()}}
-	return m, func() { short.Close(); f.Close(); closeEncoders() }, nil
+	return m, closeAll, nil
 }

@@ -26,12 +26,14 @@ func main() {
 }
 
 func run(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) error {
+	var config visionencoder.Config
 	process := wire.Process{
 		Name: "vision-encoder", Listen: "127.0.0.1:8082",
-		Args: args, Getenv: getenv, Stdout: stdout, Stderr: stderr,
+		Args: args, Getenv: getenv, Stdout: stdout, Stderr: stderr, Own: &config,
 	}
 	open := func(s wire.Settings) (*visionencoder.Service, error) {
-		return visionencoder.New(visionencoder.Config{Device: s.Device, GPUPrecision: s.GPUPrecision})
+		config.Device, config.GPUPrecision = s.Device, s.GPUPrecision
+		return visionencoder.New(config)
 	}
 	return wire.Run(ctx, process, open, func(s *visionencoder.Service, info wire.ModelInfo) http.Handler {
 		models := wire.Beside(wire.NewVisionServer(s, info), wire.NewRadiographServer(s.Radiographs(), info.Of(s.Radiographs())),

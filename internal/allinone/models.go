@@ -29,8 +29,11 @@ var models = []model{
 		}, func(s *textencoder.Service, info wire.ModelInfo) http.Handler { return wire.NewTextServer(s, info) })
 	}},
 	{"vision-encoder", "CONSILIUM_VISION_ENCODER_URL", func(ctx context.Context, p wire.Process) error {
+		var config visionencoder.Config
+		p.Own = &config
 		return wire.Run(ctx, p, func(s wire.Settings) (*visionencoder.Service, error) {
-			return visionencoder.New(visionencoder.Config{Device: s.Device, GPUPrecision: s.GPUPrecision})
+			config.Device, config.GPUPrecision = s.Device, s.GPUPrecision
+			return visionencoder.New(config)
 		}, func(s *visionencoder.Service, info wire.ModelInfo) http.Handler {
 			models := wire.Beside(wire.NewVisionServer(s, info), wire.NewRadiographServer(s.Radiographs(), info.Of(s.Radiographs())),
 				wire.NewSegmentationServer(s.Segmenter(), info.Of(s.Segmenter())))

@@ -74,6 +74,8 @@ type Env struct {
 	Words func(ctx context.Context, words int, remember bool) ([][]float32, error)
 	// Tensors is the way of Vision for pictures that are decoded.
 	Tensors func(ctx context.Context, inputs [][]float32) ([]*analysis.Features, error)
+	// TensorsInt8 is Tensors in 8 bits, nil where the processor has none.
+	TensorsInt8 func(ctx context.Context, inputs [][]float32) ([]*analysis.Features, error)
 	// Wire returns Text as it is seen through its server.
 	Wire func(ctx context.Context) (analysis.TextEncoder, func() error, error)
 	// Programs is the folder of the programs that serve one model each.

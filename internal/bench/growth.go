@@ -169,6 +169,7 @@ func slope(x, y []float64) float64 {
 func (b *bench) idle(ctx context.Context) error {
 	for _, s := range []struct{ name, program, precision string }{
 		{"text", "text-encoder", "fp32"}, {"text-int8", "text-encoder", "int8"}, {"vision", "vision-encoder", "fp32"},
+		{"vision-int8", "vision-encoder", "int8"},
 		{"audio", "audio-encoder", "fp32"}, {"fusion", "fusion", "fp32"},
 	} {
 		f := Figure{Name: "idle-" + s.name, Metric: "resident-mb", About: "the program " + s.program + " after its start and its probe"}
@@ -178,7 +179,7 @@ func (b *bench) idle(ctx context.Context) error {
 			b.add(f)
 			continue
 		}
-		megabytes, err := idleProgram(ctx, path, "CONSILIUM_TEXT_PRECISION="+s.precision)
+		megabytes, err := idleProgram(ctx, path, "CONSILIUM_TEXT_PRECISION="+s.precision, "CONSILIUM_VISION_PRECISION="+s.precision)
 		if err != nil {
 			return fmt.Errorf("start %s: %w", path, err)
 		}

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"consilium/internal/analysis"
 	"consilium/internal/dicom"
 	"consilium/internal/media"
 	"consilium/internal/weights"
@@ -139,6 +140,16 @@ func decoding(content []byte) entrant {
 	}}}
 }
 
+// ourPictures is an image encoder.
+func ourPictures(name string, class Class, encode func(context.Context, [][]float32) ([]*analysis.Features, error)) entrant {
+	return entrant{class: class, ours: true, Contender: &own{name: name, begin: func(c *Case) func(context.Context) ([][]float32, error) {
+		return func(ctx context.Context) ([][]float32, error) {
+			features, err := encode(ctx, c.Pictures.inputs)
+			return vectors(features), err
+		}
+	}}}
+}
+
 // image times pictures.
 func (b *bench) image(ctx context.Context) error {
 	all, err := films()
@@ -158,18 +169,16 @@ func (b *bench) nets(ctx context.Context, films []image.Image) error {
 		return err
 	}
 	defer closePeers()
-	ours := entrant{class: FP32, ours: true, Contender: &own{name: "consilium", begin: func(c *Case) func(context.Context) ([][]float32, error) {
-		return func(ctx context.Context) ([][]float32, error) {
-			features, err := b.Tensors(ctx, c.Pictures.inputs)
-			return vectors(features), err
-		}
-	}}}
+	ours := []entrant{ourPictures("consilium", FP32, b.Tensors)}
+	if b.TensorsInt8 != nil {
+		ours = append(ours, ourPictures("consilium, 8 bit", Int8, b.TensorsInt8))
+	}
 	for _, size := range imageBatches {
 		c := &Case{Name: fmt.Sprintf("image-%d", size), About: fmt.Sprintf("%d a call", size), Items: size, Work: float64(size) * b.ImageWork}
 		if c.Pictures, err = newPictures(filepath.Join(b.dir, c.Name+".f32"), films[:size]); err != nil {
 			return err
 		}
-		rows, others, err := b.measure(ctx, c, append([]entrant{ours}, peers...))
+		rows, others, err := b.measure(ctx, c, append(ours, peers...))
 		if err != nil {
 			return err
 		}

@@ -36,7 +36,7 @@ func precision(ctx context.Context, e Env) ([]Figure, error) {
 		c := inner(whole[i], short[i])
 		least = min(least, c)
 		cosines.add(c)
-		same.count(nearestText(whole, i) == nearestText(short, i))
+		same.count(nearestVector(whole, i) == nearestVector(short, i))
 	}
 	figure := func(metric string, value, floor float64) Figure {
 		return Figure{Name: "text-int8", Metric: metric, Value: value, Floor: floor, N: len(texts)}
@@ -169,8 +169,8 @@ func vectors(ctx context.Context, encoder analysis.TextEncoder, texts []string) 
 	return out, nil
 }
 
-// nearestText returns which other vector is nearest to vectors[i], all of length 1.
-func nearestText(vectors [][]float32, i int) int {
+// nearestVector returns which other vector is nearest to vectors[i], all of length 1.
+func nearestVector(vectors [][]float32, i int) int {
 	best, similarity := -1, -2.0
 	for j, v := range vectors {
 		if s := inner(v, vectors[i]); j != i && s > similarity {

@@ -35,6 +35,9 @@ type encoding struct {
 // minProbeCosines, by what is rounded to, are far above what another picture reaches, and far below what rounding costs.
 var minProbeCosines = map[string]float64{"": 0.9999, "float16": 0.9997, "bfloat16": 0.98}
 
+// minProbeCosine8 is what pictures come down to in 8 bits that the nets were not calibrated on.
+const minProbeCosine8 = 0.95
+
 // Digest identifies the weights, the preprocessing and the precision.
 func (e *Encoder) Digest() string { return e.digest }
 
@@ -165,9 +168,8 @@ func (e *Encoder) Probe(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("probe the %s: %w", e.name, err)
 	}
-	least := minProbeCosines[e.service.opt.Rounding()]
-	if c := cosine(encodings[0].vector, e.probe); !(c >= least) {
-		return fmt.Errorf("probe the %s: the vector's cosine to the stored one is %.6f, want at least %v", e.name, c, least)
+	if c := cosine(encodings[0].vector, e.probe); !(c >= e.service.least) {
+		return fmt.Errorf("probe the %s: the vector's cosine to the stored one is %.6f, want at least %v", e.name, c, e.service.least)
 	}
 	return nil
 }

@@ -41,6 +41,14 @@ var (
 	radiographProbe []byte
 )
 
+// int8Record is what the layers gave on the pictures of Calibrate, for Int8 (weights/int8.md).
+//
+//go:embed weights/int8.safetensors
+var int8Record []byte
+
+// arithmetic8 names how the nets of 8 bits compute, for the digest.
+const arithmetic8 = "8 bits a channel; 6/255 where clipped"
+
 // Service is the net with its two encoders. Pictures are decoded on goroutines of their own, within decodeMemory, so
 // that the tensor threads only run the net.
 type Service struct {
@@ -48,6 +56,7 @@ type Service struct {
 	engines chan *tensor.Engine // those that are free; each has the same weights
 	model   *efficientnet.Model
 	fast    chan *efficientnet.Fast // runs in place of model where the processor has the instructions; else nil
+	least   float64                 // cosine of a probe
 	memory  *semaphore.Weighted
 	decoder *batch.Batcher[upload, picture]
 	models  *Repository
@@ -90,9 +99,19 @@ func newOn(cfg Config, opt tensor.Options) (*Service, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start the vision encoder: %w", err)
 	}
-	s := &Service{opt: opt, memory: semaphore.NewWeighted(decodeMemory)}
-	s.Encoder = &Encoder{service: s, name: "vision encoder", digest: digest(opt, file)}
-	s.radiographs = &Encoder{service: s, name: "radiograph encoder", digest: digest(opt, file, radiographWeights)}
+	s := &Service{opt: opt, least: minProbeCosines[opt.Rounding()], memory: semaphore.NewWeighted(decodeMemory)}
+	var how [][]byte // beside the weights, for the digest
+	if cfg.Precision == Int8 {
+		if opt.Device != tensor.CPU {
+			return nil, fmt.Errorf("start the vision encoder: %s runs on the device cpu, found %s", Int8, cfg.Device)
+		}
+		if !HasInt8() {
+			return nil, fmt.Errorf("start the vision encoder: %s needs a processor with AVX-512 and VNNI; %s runs on any", Int8, FP32)
+		}
+		how, s.least = [][]byte{int8Record, []byte(arithmetic8)}, minProbeCosine8
+	}
+	s.Encoder = &Encoder{service: s, name: "vision encoder", digest: digest(opt, append([][]byte{file}, how...)...)}
+	s.radiographs = &Encoder{service: s, name: "radiograph encoder", digest: digest(opt, append([][]byte{file, radiographWeights}, how...)...)}
 	if s.probe, err = readProbe(probeGolden); err != nil {
 		return nil, fmt.Errorf("start the vision encoder: %w", err)
 	}
@@ -122,7 +141,7 @@ func newOn(cfg Config, opt tensor.Options) (*Service, error) {
 			s.top, s.radiographs.top = s.model.Top(), efficientnet.LoadTop(a, second)
 		}
 		if err == nil && onKernels {
-			s.toKernels(a, min(threads, maxThreads), level)
+			err = s.toKernels(a, min(threads, maxThreads), level, cfg.Precision)
 		}
 		most = a.MaxCost(pictureBytes, most, MaxImages)
 		return err
@@ -150,13 +169,23 @@ func newOn(cfg Config, opt tensor.Options) (*Service, error) {
 }
 
 // toKernels moves the net and its tops to the kernels.
-func (s *Service) toKernels(a *tensor.Arena, threads int, level kernels.Level) {
-	s.fast = make(chan *efficientnet.Fast, 1)
-	s.fast <- efficientnet.NewFast(a, s.model, threads, level)
-	for _, e := range []*Encoder{s.Encoder, s.radiographs} {
-		e.fast = efficientnet.NewFastTop(a, e.top)
+func (s *Service) toKernels(a *tensor.Arena, threads int, level kernels.Level, precision Precision) error {
+	var f *efficientnet.Fast
+	if precision == Int8 {
+		seen, err := readRecords()
+		if err != nil {
+			return err
+		}
+		f = efficientnet.NewFast8(a, s.model, seen.trunk, threads, level)
+		s.Encoder.fast, s.radiographs.fast = f.NewFastTop8(a, s.top, seen.top), f.NewFastTop8(a, s.radiographs.top, seen.radiographs)
+	} else {
+		f = efficientnet.NewFast(a, s.model, threads, level)
+		s.Encoder.fast, s.radiographs.fast = efficientnet.NewFastTop(a, s.top), efficientnet.NewFastTop(a, s.radiographs.top)
 	}
+	s.fast = make(chan *efficientnet.Fast, 1)
+	s.fast <- f
 	s.freeModel(a)
+	return nil
 }
 
 // freeModel frees libtorch's form of the net and of its tops.
