@@ -8,6 +8,7 @@
 #include "form.h"
 
 #include "body.h"
+#include "read_body.h"
 
 #ifdef __x86_64__
 
@@ -98,10 +99,10 @@ void multiply_tiles(const consilium_linear8 &w, const consilium_rows8 &x, int ro
 
 } // namespace
 
-extern const Form amx_form = {multiply32, multiply_tiles, quantise, norm, gate, look, add, attend, pool};
+extern const Form amx_form = {multiply32, multiply_tiles, quantise, norm, gate, look, add, attend, pool, read};
 
 #else
 
-extern const Form amx_form = {multiply32, multiply8, quantise, norm, gate, look, add, attend, pool};
+extern const Form amx_form = {multiply32, multiply8, quantise, norm, gate, look, add, attend, pool, read};
 
 #endif

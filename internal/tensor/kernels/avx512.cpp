@@ -8,5 +8,6 @@
 #include "form.h"
 
 #include "body.h"
+#include "read_body.h"
 
-extern const Form avx512_form = {multiply32, multiply8, quantise, norm, gate, look, add, attend, pool};
+extern const Form avx512_form = {multiply32, multiply8, quantise, norm, gate, look, add, attend, pool, read};

@@ -85,6 +85,9 @@ INLINE vec gelu(vec x) {
   return x * (p * near + 0.5f);
 }
 
+// silu is x times the logistic function, with less than 1e-35 where that is less.
+INLINE vec silu(vec x) { return x / (exponential(smaller(all(0) - x, all(87))) + 1.0f); }
+
 // finish writes columns column.. of one row of a product without its bias.
 INLINE void finish(vec v, const float *bias, int f, const float *residual, float *y, int64_t at, int column) {
   v += load(bias + column);
@@ -92,6 +95,8 @@ INLINE void finish(vec v, const float *bias, int f, const float *residual, float
     v = gelu(v);
   else if (f == CONSILIUM_ADD)
     v += load(residual + at + column);
+  else if (f == CONSILIUM_SILU)
+    v = silu(v);
   store(y + at + column, v);
 }
 

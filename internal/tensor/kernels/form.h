@@ -17,6 +17,9 @@ struct Form {
   // One head of one sequence. q points to its first query; k and v lie dim and 2 dim further, rows 3 dim apart.
   void (*attend)(const float *q, int length, int dim, int head, float *y, float *scratch);
   void (*pool)(const float *x, int length, int dim, float *y);
+  // One head of one reading. keys and values are memory_step apart from row to row; bias and weights (queries, count) may be NULL.
+  void (*read)(const consilium_reading &, const float *q, int64_t q_step, const float *keys, const float *values, int64_t memory_step,
+               const float *bias, int dim, int head, float *y, float *weights, float *scratch);
 };
 
 // The level of a team.

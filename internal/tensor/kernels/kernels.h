@@ -12,7 +12,7 @@ extern "C" {
 enum { CONSILIUM_PLAIN, CONSILIUM_AVX512, CONSILIUM_AMX };
 
 // What consilium_linear does with x W + b.
-enum { CONSILIUM_KEEP, CONSILIUM_GELU, CONSILIUM_ADD };
+enum { CONSILIUM_KEEP, CONSILIUM_GELU, CONSILIUM_ADD, CONSILIUM_SILU };
 
 // consilium_linear32 is a weight (out, in) in panels of 48 columns: (panels, in, 48), zeros behind the last column.
 typedef struct {
@@ -43,6 +43,14 @@ typedef struct {
   int sequences, dim, heads;
   const int32_t *start;
 } consilium_text;
+
+// consilium_reading is what some rows of queries read from some rows of a memory: rows query.. of the queries and memory.. of the
+// memory, written from row out on. From place bias on there is what is added to the products with each of the count rows, for every
+// head bias_step further (0: the same for all), and from place weights on there is room for the weights (heads, queries,
+// count); -1 where there is neither.
+typedef struct {
+  int32_t query, queries, memory, count, out, bias, bias_step, weights;
+} consilium_reading;
 
 typedef struct consilium_team consilium_team;
 
@@ -85,6 +93,11 @@ void consilium_embed(consilium_team *, const consilium_text *, const int32_t *id
 
 // y (rows, dim) = attention within each sequence of qkv (rows, 3 dim).
 void consilium_attend(consilium_team *, const consilium_text *, const float *qkv, float *y);
+
+// y (rows, dim) = attention of n readings. Rows of q are q_step values apart, those of the memory, which are keys (dim) and values (dim),
+// memory_step.
+void consilium_read(consilium_team *, const consilium_reading *, int n, int dim, int heads, const float *q, int q_step, const float *memory,
+                    int memory_step, const float *bias, float *y, float *weights);
 
 // y (sequences, dim) = the mean over each sequence of x (rows, dim), at Euclidean length 1.
 void consilium_pool(consilium_team *, const consilium_text *, const float *x, float *y);

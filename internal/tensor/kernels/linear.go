@@ -18,6 +18,7 @@ const (
 	Keep After = C.CONSILIUM_KEEP // nothing
 	Gelu After = C.CONSILIUM_GELU // x times the normal distribution function of x
 	Add  After = C.CONSILIUM_ADD  // the residual
+	Silu After = C.CONSILIUM_SILU // x times the logistic function of x
 )
 
 // Linear is the weight of a linear layer, packed as float32 or as bytes.

@@ -2,8 +2,9 @@
 #include "form.h"
 
 #include "body.h"
+#include "read_body.h"
 
-extern const Form plain_form = {multiply32, multiply8, quantise, norm, gate, look, add, attend, pool};
+extern const Form plain_form = {multiply32, multiply8, quantise, norm, gate, look, add, attend, pool, read};
 
 void consilium_pack32(const float *weight, int in, int out, float *packed) {
   for (int p = 0; p < panels(out, panel32); p++)

@@ -233,6 +233,20 @@ void consilium_attend(consilium_team *team, const consilium_text *text, const fl
   });
 }
 
+void consilium_read(consilium_team *team, const consilium_reading *readings, int n, int dim, int heads, const float *q, int q_step,
+                    const float *memory, int memory_step, const float *bias, float *y, float *weights) {
+  int head = dim / heads;
+  team->parallel(n * heads, [&](int i, Scratch &mine) {
+    const consilium_reading &r = readings[i / heads];
+    int h = i % heads;
+    float *scratch = static_cast<float *>(mine.get(attend_scratch(r.count, head) * sizeof(float)));
+    const float *keys = memory + int64_t(r.memory) * memory_step + h * head;
+    team->form->read(r, q + int64_t(r.query) * q_step + h * head, q_step, keys, keys + dim, memory_step,
+                     r.bias < 0 ? nullptr : bias + r.bias + int64_t(h) * r.bias_step, dim, head, y + int64_t(r.out) * dim + h * head,
+                     r.weights < 0 ? nullptr : weights + r.weights + int64_t(h) * r.queries * r.count, scratch);
+  });
+}
+
 void consilium_pool(consilium_team *team, const consilium_text *text, const float *x, float *y) {
   int64_t dim = text->dim;
   team->parallel(text->sequences, [&](int i, Scratch &) {
