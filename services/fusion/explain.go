@@ -2,12 +2,13 @@ package fusion
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"math"
 
 	"consilium/internal/analysis"
 	net "consilium/internal/model/fusion"
 	"consilium/internal/tensor"
+	"consilium/internal/tensor/kernels"
 )
 
 // Explanation is what an answer or a report is made of, for whoever measures the gate.
@@ -29,66 +30,55 @@ func (s *Service) WithRandomWeights(seed uint64, use func(*Service) error) error
 		engine: tensor.NewEngine(tensor.Options{Device: s.engine.Device(), Threads: 1}),
 		config: s.config, digest: fmt.Sprintf("random:%d", seed),
 	}
-	r.takeTurns()
+	if err := r.load(tensor.Random(seed), 1, kernels.Best()); err != nil {
+		r.engine.Close()
+		return err
+	}
 	defer r.Close()
-	params := tensor.Random(seed)
-	do := func(fn func(a *tensor.Arena)) error {
-		return r.engine.Do(context.Background(), func(a *tensor.Arena) error { fn(a); return nil })
-	}
-	if err := do(func(a *tensor.Arena) { r.model = net.New(a, params, r.config) }); err != nil {
-		return fmt.Errorf("draw the fusion's weights: %w", err)
-	}
-	err := use(r)
-	return errors.Join(err, do(params.Free))
+	return use(r)
 }
 
 // Explain fuses as Fuse does and returns what the result is made of. Errors are those of Fuse.
 func (s *Service) Explain(ctx context.Context, r *analysis.FuseRequest) (*Explanation, error) {
-	if err := s.check(r); err != nil {
+	if err := s.check(r, map[checkedAs]bool{}); err != nil {
 		return nil, err
 	}
-	e := &Explanation{Answers: s.config.Answers, Alone: map[analysis.Modality][]float64{}}
-	probability := func(a *tensor.Arena, logits tensor.T) tensor.T { return a.Softmax(logits, 1) }
-	if r.Task == analysis.Report {
-		e.Answers = nil
-		for _, l := range s.config.Findings {
-			e.Answers = append(e.Answers, l.Name)
-		}
-		probability = (*tensor.Arena).Sigmoid
-	}
-	err := s.engine.Do(ctx, func(a *tensor.Arena) error {
-		in := s.batch(a, r)
-		out := s.model.Forward(a, in)
-		if r.Task == analysis.Question {
-			e.Fused = s.probabilities(a, out.Logits)
-		} else {
-			for i, logit := range a.Float64s(out.Logits) {
-				e.Fused = append(e.Fused, s.config.Findings[i].Probability(logit))
-			}
-		}
-		present := a.Float32s(out.Present)
-		for i, m := range analysis.Modalities {
-			if present[i] == 1 {
-				e.Alone[m] = a.Float64s(probability(a, out.Alone[i]))
-			}
-		}
-		byModality := func(weights tensor.T) map[analysis.Modality]float64 {
-			of := map[analysis.Modality]float64{}
-			for i, w := range a.Float64s(weights) {
-				if present[i] == 1 {
-					of[analysis.Modalities[i]] = w
-				}
-			}
-			return of
-		}
-		e.Weights = byModality(out.Weights)
-		for rule := range net.Rules {
-			e.ByRule[rule] = byModality(s.model.Weigh(a, in, out, rule))
-		}
-		return nil
-	})
+	results, err := s.read(ctx, []net.Input{input(r)})
 	if err != nil {
 		return nil, fmt.Errorf("explain a result: %w", err)
+	}
+	read := &results[0]
+	e := &Explanation{Alone: map[analysis.Modality][]float64{}}
+	if r.Task == analysis.Question {
+		e.Answers, e.Fused = s.config.Answers, softmax(read.Logits, s.config.Temperature)
+	} else {
+		for i, l := range s.config.Findings {
+			e.Answers, e.Fused = append(e.Answers, l.Name), append(e.Fused, l.Probability(float64(read.Logits[i])))
+		}
+	}
+	for i, m := range analysis.Modalities {
+		switch logits := read.Alone[i]; {
+		case logits == nil:
+		case r.Task == analysis.Question:
+			e.Alone[m] = softmax(logits, 1)
+		default:
+			for _, v := range logits {
+				e.Alone[m] = append(e.Alone[m], 1/(1+math.Exp(-float64(v))))
+			}
+		}
+	}
+	byModality := func(weights [3]float64) map[analysis.Modality]float64 {
+		of := map[analysis.Modality]float64{}
+		for i, w := range weights {
+			if read.Present(i) {
+				of[analysis.Modalities[i]] = w
+			}
+		}
+		return of
+	}
+	e.Weights = byModality(read.Weights)
+	for rule := range net.Rules {
+		e.ByRule[rule] = byModality(read.ByRule(s.gate, rule))
 	}
 	return e, nil
 }

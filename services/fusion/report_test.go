@@ -6,10 +6,10 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"consilium/internal/analysis"
-	"consilium/internal/tensor"
 )
 
 // onAll is a report on all modalities.
@@ -113,31 +113,59 @@ func TestWithRandomWeights(t *testing.T) {
 	}
 }
 
-// BenchmarkReport measures what the activations cost.
-func BenchmarkReport(b *testing.B) {
-	s, err := New(Config{Device: "cpu", Threads: 1})
+// BenchmarkFuse measures a question about a picture, the same with what its answer relies on, 32 questions at a time, and a report.
+func BenchmarkFuse(b *testing.B) {
+	s, err := New(Config{Device: "cpu"})
 	if err != nil {
 		b.Fatal(err)
 	}
 	defer s.Close()
-	r := onAll(s)
-	r.Text, r.Audio = nil, nil
-	b.Run("with", func(b *testing.B) {
-		for b.Loop() {
-			if _, err := analysis.FuseOne(b.Context(), s, r); err != nil {
-				b.Fatal(err)
+	question, report := s.goldenRequest(), onAll(s)
+	question.Audio, report.Text, report.Audio = nil, nil, nil
+	// other returns the question with other tokens in place of the picture's: their order, or their values too.
+	other := func(scale float32) *analysis.FuseRequest {
+		r, image := *question, *question.Image
+		image.Tokens = nil
+		for i := len(question.Image.Tokens); i > 0; i -= image.TokenDim {
+			for _, v := range question.Image.Tokens[i-image.TokenDim : i] {
+				image.Tokens = append(image.Tokens, v*scale)
 			}
 		}
-	})
-	b.Run("without", func(b *testing.B) {
-		for b.Loop() {
-			err := s.engine.Do(b.Context(), func(a *tensor.Arena) error {
-				a.Float64s(s.model.Forward(a, s.batch(a, r)).Logits)
-				return nil
-			})
-			if err != nil {
-				b.Fatal(err)
+		r.Image = &image
+		return &r
+	}
+	var many []*analysis.FuseRequest
+	for i := range 32 {
+		many = append(many, other(1+float32(i)))
+	}
+	for _, c := range []struct {
+		name     string
+		requests []*analysis.FuseRequest
+	}{
+		{"question", many[:1]},
+		{"reliance", []*analysis.FuseRequest{question, other(1), other(2)}},
+		{"32 questions", many},
+		{"report", []*analysis.FuseRequest{report}},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			for b.Loop() {
+				if _, err := s.Fuse(b.Context(), c.requests); err != nil {
+					b.Fatal(err)
+				}
 			}
+		})
+	}
+	b.Run("32 callers", func(b *testing.B) {
+		for b.Loop() {
+			var wg sync.WaitGroup
+			for _, r := range many {
+				wg.Go(func() {
+					if _, err := s.Fuse(b.Context(), []*analysis.FuseRequest{r}); err != nil {
+						b.Error(err)
+					}
+				})
+			}
+			wg.Wait()
 		}
 	})
 }

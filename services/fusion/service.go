@@ -8,13 +8,16 @@ import (
 	"encoding/hex"
 	"fmt"
 	"math"
+	"runtime"
 	"slices"
 	"sort"
+	"sync"
 
 	"consilium/internal/analysis"
 	"consilium/internal/batch"
 	net "consilium/internal/model/fusion"
 	"consilium/internal/tensor"
+	"consilium/internal/tensor/kernels"
 )
 
 //go:embed weights/fusion.safetensors
@@ -29,21 +32,35 @@ const maxTokens = 1024
 // Service implements analysis.Fuser.
 type Service struct {
 	engine *tensor.Engine
-	model  *net.Model
+	params *tensor.Params
+	model  *net.Model // computes on the engine, unless there is
+	fast   *net.Fast  // on kernels, where the processor has the instructions
+	turn   sync.Mutex // guards fast, which computes one thing at a time, and closed
+	closed bool
 	config net.Config
+	gate   net.Gate
 	digest string
 	writer *Writer
-	// turns are taken one request at a time, those that somebody waits for first.
-	turns *batch.Batcher[*analysis.FuseRequest, *analysis.Result]
+	calls  *batch.Batcher[[]*analysis.FuseRequest, []*analysis.Result]
 }
 
-// queue is how many requests may wait.
-const queue = 1024
+const (
+	// queue is how many calls may wait.
+	queue = 1024
+	// batchTokens bounds the tokens of the calls that are answered together. Few are enough to keep the processor busy, and whoever
+	// comes next waits for them.
+	batchTokens = 512
+	// maxThreads is where more threads no longer answer a request sooner.
+	maxThreads = 4
+)
 
 var _ analysis.Fuser = (*Service)(nil)
 
 // New loads the net. Close ends it.
-func New(cfg Config) (*Service, error) {
+func New(cfg Config) (*Service, error) { return newAt(cfg, kernels.Best()) }
+
+// newAt loads the net for a processor of a level.
+func newAt(cfg Config, level kernels.Level) (*Service, error) {
 	device, err := tensor.ParseDevice(cfg.Device)
 	if err != nil {
 		return nil, fmt.Errorf("start the fusion service: %w", err)
@@ -62,35 +79,62 @@ func New(cfg Config) (*Service, error) {
 		config: config,
 		digest: digest(cfg.Gate),
 	}
-	err = s.engine.Do(context.Background(), func(a *tensor.Arena) error {
-		s.model = net.New(a, tensor.FromRaw(raw), config)
-		return nil
-	})
-	if err != nil {
-		s.engine.Close()
-		return nil, fmt.Errorf("load the fusion's weights: %w", err)
-	}
-	if s.writer, err = newWriter(s.engine); err != nil {
+	if err = s.load(tensor.FromRaw(raw), cfg.Threads, level); err != nil {
 		s.engine.Close()
 		return nil, err
 	}
-	s.takeTurns()
+	if s.writer, err = newWriter(s.engine); err != nil {
+		s.Close()
+		return nil, err
+	}
 	return s, nil
 }
 
-// takeTurns begins to answer requests.
-func (s *Service) takeTurns() {
-	s.turns = batch.New(batch.Config{MaxCost: 1, Queue: queue, Workers: 1}, func(*analysis.FuseRequest) int { return 1 },
-		func(requests []*analysis.FuseRequest) ([]batch.Result[*analysis.Result], error) {
-			result, err := s.fuse(requests[0])
-			return []batch.Result[*analysis.Result]{{Value: result, Err: err}}, nil
-		})
+// load makes the net of its parameters and begins to answer.
+func (s *Service) load(params *tensor.Params, threads int, level kernels.Level) error {
+	s.params = params
+	err := s.engine.Do(context.Background(), func(a *tensor.Arena) error {
+		s.model = net.New(a, params, s.config)
+		s.gate = s.model.Gate(a)
+		if s.engine.Device() == tensor.CPU && level > kernels.Plain {
+			if threads == 0 {
+				threads = min(runtime.NumCPU(), maxThreads)
+			}
+			s.fast = net.NewFast(a, s.model, params, threads, level)
+			params.Free(a)
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("load the fusion's weights: %w", err)
+	}
+	s.calls = batch.New(batch.Config{MaxCost: batchTokens, Queue: queue, Workers: 1}, cost, s.fuse)
+	return nil
+}
+
+// cost is the tokens of a call.
+func cost(requests []*analysis.FuseRequest) (tokens int) {
+	for _, r := range requests {
+		for _, f := range []*analysis.Features{r.Question, r.Text, r.Image, r.Audio} {
+			if f != nil {
+				tokens += f.TokenCount
+			}
+		}
+	}
+	return tokens
 }
 
 // Close waits for the calls that were taken and ends the service. Calls after it fail.
 func (s *Service) Close() error {
-	s.turns.Close()
-	_ = s.engine.Do(context.Background(), func(*tensor.Arena) error { // an engine that is closed has freed before
+	s.calls.Close()
+	s.turn.Lock()
+	defer s.turn.Unlock()
+	s.closed = true
+	_ = s.engine.Do(context.Background(), func(a *tensor.Arena) error { // an engine that is closed has freed before
+		s.params.Free(a)
+		if s.fast != nil {
+			s.fast.Free()
+		}
 		if s.writer != nil {
 			s.writer.model.Free()
 		}
@@ -119,45 +163,97 @@ func (s *Service) Fuse(ctx context.Context, requests []*analysis.FuseRequest) ([
 	if err := analysis.CheckFuseRequests(requests); err != nil {
 		return nil, err
 	}
+	checked := map[checkedAs]bool{}
 	for _, r := range requests {
-		if err := s.check(r); err != nil {
+		if err := s.check(r, checked); err != nil {
 			return nil, err
 		}
 	}
-	results := make([]*analysis.Result, len(requests))
-	for i, r := range requests {
-		result, err := s.turns.Do(ctx, r)
-		if err != nil {
-			return nil, err
+	return s.calls.Do(ctx, requests)
+}
+
+// fuse answers calls together.
+func (s *Service) fuse(calls [][]*analysis.FuseRequest) ([]batch.Result[[]*analysis.Result], error) {
+	var inputs []net.Input
+	for _, requests := range calls {
+		for _, r := range requests {
+			inputs = append(inputs, input(r))
 		}
-		results[i] = result
+	}
+	read, err := s.read(context.Background(), inputs)
+	if err != nil {
+		return nil, fmt.Errorf("fuse: %w", err)
+	}
+	results := make([]batch.Result[[]*analysis.Result], len(calls))
+	for i, requests := range calls {
+		for _, r := range requests {
+			result := s.result(r, &read[0])
+			read = read[1:]
+			if err := finite(result); err != nil {
+				results[i].Err = err
+			}
+			results[i].Value = append(results[i].Value, result)
+		}
 	}
 	return results, nil
 }
 
-func (s *Service) fuse(r *analysis.FuseRequest) (*analysis.Result, error) {
-	result := &analysis.Result{Models: map[string]string{"fusion": s.digest}}
-	err := s.engine.Do(context.Background(), func(a *tensor.Arena) error {
-		var out net.Output
-		if r.Task == analysis.Question {
-			out = s.model.Forward(a, s.batch(a, r))
-			result.Answers = s.answers(s.probabilities(a, out.Logits), r.Candidates)
-		} else {
-			out, result.Findings = s.report(a, r)
+// input is a request as the net takes it.
+func input(r *analysis.FuseRequest) net.Input {
+	tokens := func(f *analysis.Features) []float32 {
+		if f == nil {
+			return nil
 		}
-		result.Modalities = modalities(a.Float64s(out.Weights), a.Float64s(out.Entropies), a.Float64s(out.Present))
-		if r.Image != nil {
-			result.Attention = &analysis.Grid{Rows: r.Image.Rows, Cols: r.Image.Cols, Values: a.Float32s(out.Attention)}
+		return f.Tokens
+	}
+	return net.Input{Question: tokens(r.Question), Text: tokens(r.Text), Image: tokens(r.Image), Audio: tokens(r.Audio)}
+}
+
+// read has the net answer inputs.
+func (s *Service) read(ctx context.Context, inputs []net.Input) (results []net.Result, err error) {
+	err = s.compute(ctx, func(f *net.Fast) { results = f.Read(inputs) }, func(a *tensor.Arena) {
+		for _, in := range inputs {
+			results = append(results, s.model.Read(a, in))
 		}
-		return nil
 	})
-	if err != nil {
-		return nil, fmt.Errorf("fuse: %w", err)
+	return results, err
+}
+
+// compute runs one of two functions that do the same.
+func (s *Service) compute(ctx context.Context, fast func(*net.Fast), slow func(*tensor.Arena)) error {
+	if s.fast == nil {
+		return s.engine.Do(ctx, func(a *tensor.Arena) error { slow(a); return nil })
 	}
-	if err := finite(result); err != nil {
-		return nil, err
+	s.turn.Lock()
+	defer s.turn.Unlock()
+	if err := ctx.Err(); err != nil {
+		return err
 	}
-	return result, nil
+	if s.closed {
+		return analysis.Errorf(analysis.Unavailable, "the service is stopping")
+	}
+	fast(s.fast)
+	return nil
+}
+
+// result is what the net said to a request.
+func (s *Service) result(r *analysis.FuseRequest, read *net.Result) *analysis.Result {
+	result := &analysis.Result{Models: map[string]string{"fusion": s.digest}}
+	if r.Task == analysis.Question {
+		result.Answers = s.answers(softmax(read.Logits, s.config.Temperature), r.Candidates)
+	} else {
+		result.Findings = s.findings(r, read)
+	}
+	for i, m := range analysis.Modalities {
+		if read.Present(i) {
+			result.Modalities = append(result.Modalities, analysis.ModalityWeight{Modality: m, Weight: read.Weights[i],
+				Entropy: math.Min(1, math.Max(0, read.Entropies[i]))})
+		}
+	}
+	if r.Image != nil {
+		result.Attention = &analysis.Grid{Rows: r.Image.Rows, Cols: r.Image.Cols, Values: read.Attention}
+	}
+	return result
 }
 
 // Align returns the unit vector (C) of features in the space that text, image and sound share, for retrieval.
@@ -173,9 +269,9 @@ func (s *Service) Align(ctx context.Context, f *analysis.Features) ([]float32, e
 		return nil, err
 	}
 	var out []float32
-	err := s.engine.Do(ctx, func(a *tensor.Arena) error {
-		out = a.Float32s(s.model.Align(a, i, tokens(a, f)))
-		return nil
+	err := s.compute(ctx, func(fast *net.Fast) { out = fast.Align(i, f.Tokens) }, func(a *tensor.Arena) {
+		t := net.Tokens{Values: a.FromFloat32(f.Tokens, 1, int64(f.TokenCount), int64(f.TokenDim)), Mask: a.Ones(1, int64(f.TokenCount))}
+		out = a.Float32s(s.model.Align(a, i, t))
 	})
 	if err != nil {
 		return nil, fmt.Errorf("align %s features: %w", f.Modality, err)
@@ -183,8 +279,9 @@ func (s *Service) Align(ctx context.Context, f *analysis.Features) ([]float32, e
 	return out, nil
 }
 
-// check returns an InvalidArgument error for a request that the net cannot take.
-func (s *Service) check(r *analysis.FuseRequest) error {
+// check returns an InvalidArgument error for a request that the net cannot take. Features that other
+// requests of the call share are checked once.
+func (s *Service) check(r *analysis.FuseRequest, checked map[checkedAs]bool) error {
 	switch r.Task {
 	case analysis.Question:
 		if r.Question == nil {
@@ -213,14 +310,22 @@ func (s *Service) check(r *analysis.FuseRequest) error {
 		{"image", r.Image, analysis.Image},
 		{"audio", r.Audio, analysis.Audio},
 	} {
-		if f.features == nil {
+		as := checkedAs{f.features, f.modality}
+		if f.features == nil || checked[as] {
 			continue
 		}
+		checked[as] = true
 		if err := s.checkFeatures(f.field, f.features, f.modality); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// checkedAs are features and what they were checked to be.
+type checkedAs struct {
+	features *analysis.Features
+	modality analysis.Modality
 }
 
 // checkFeatures returns an error that names field for features that the net cannot take as modality.
@@ -245,35 +350,18 @@ func (s *Service) checkFeatures(field string, f *analysis.Features, modality ana
 	return nil
 }
 
-// batch makes a batch of one. To the net, the text of a question is the question and the study's note after it.
-func (s *Service) batch(a *tensor.Arena, r *analysis.FuseRequest) net.Batch {
-	in := net.Batch{Image: tokens(a, r.Image), Audio: tokens(a, r.Audio)}
-	if r.Task == analysis.Question {
-		in.Question = tokens(a, r.Question)
+// softmax returns the probabilities of logits divided by the temperature.
+func softmax(logits []float32, temperature float64) []float64 {
+	most, sum := float64(slices.Max(logits)), 0.0
+	p := make([]float64, len(logits))
+	for i, v := range logits {
+		p[i] = math.Exp((float64(v) - most) / temperature)
+		sum += p[i]
 	}
-	in.Text = tokens(a, r.Question, r.Text)
-	return in
-}
-
-// tokens joins features of one modality; nil ones are absent.
-func tokens(a *tensor.Arena, parts ...*analysis.Features) net.Tokens {
-	var values []float32
-	var count, dim int64
-	for _, f := range parts {
-		if f != nil {
-			values = append(values, f.Tokens...)
-			count, dim = count+int64(f.TokenCount), int64(f.TokenDim)
-		}
+	for i := range p {
+		p[i] /= sum
 	}
-	if count == 0 {
-		return net.Tokens{}
-	}
-	return net.Tokens{Values: a.FromFloat32(values, 1, count, dim), Mask: a.Ones(1, count)}
-}
-
-// probabilities are those of the answers with the logits (1, V), calibrated.
-func (s *Service) probabilities(a *tensor.Arena, logits tensor.T) []float64 {
-	return a.Float64s(a.Softmax(a.DivScalar(logits, s.config.Temperature), 1))
+	return p
 }
 
 func (s *Service) answers(p []float64, n int) []analysis.Candidate {
@@ -286,17 +374,6 @@ func (s *Service) answers(p []float64, n int) []analysis.Candidate {
 	}
 	sort.SliceStable(all, func(i, j int) bool { return all[i].Probability > all[j].Probability })
 	return all[:min(n, len(all))]
-}
-
-func modalities(weights, entropies, present []float64) []analysis.ModalityWeight {
-	var out []analysis.ModalityWeight
-	for i, m := range analysis.Modalities {
-		if present[i] == 1 {
-			out = append(out, analysis.ModalityWeight{Modality: m, Weight: weights[i],
-				Entropy: math.Min(1, math.Max(0, entropies[i]))})
-		}
-	}
-	return out
 }
 
 // finite refuses a result that finite features of absurd size could blow up to.

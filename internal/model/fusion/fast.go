@@ -119,9 +119,6 @@ func (f *Fast) Free() {
 	*f = Fast{}
 }
 
-// Gate returns what the gate has learnt.
-func (f *Fast) Gate() Gate { return f.gate }
-
 // Read answers requests, each as if it were alone. One goroutine at a time may call it or Align.
 func (f *Fast) Read(inputs []Input) []Result {
 	f.arena.reset()

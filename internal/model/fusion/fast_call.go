@@ -22,9 +22,7 @@ type call struct {
 	asked    asked
 	readings []decoding // of one memory alone
 
-	joined  []float32 // (M, D), the tokens of each request side by side, having read each other
-	decoded decoded   // of all requests
-	weights []float32
+	joined []float32 // (M, D), the tokens of each request side by side, having read each other
 }
 
 // request is what of a call one Input needs.

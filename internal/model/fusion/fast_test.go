@@ -159,7 +159,7 @@ func TestRulesByNumbers(t *testing.T) {
 			out := m.Forward(a, batch)
 			r := f.Read([]Input{in})[0]
 			for rule := range Rules {
-				weights := r.ByRule(f.Gate(), rule)
+				weights := r.ByRule(m.Gate(a), rule)
 				got := []float32{float32(weights[0]), float32(weights[1]), float32(weights[2])}
 				agree(t, name+": weights by "+rule.String(), got, a.Float32s(m.Weigh(a, batch, out, rule)))
 			}
