@@ -246,6 +246,9 @@ func newFixture(t *testing.T, change func(*Deps)) *fixture {
 			Ready:  func(context.Context) error { return failing() },
 			Digest: func(context.Context) (string, error) { return role + "-digest", failing() }})
 	}
+	deps.Parts[0].Calibration = func(context.Context) (*analysis.Calibration, error) {
+		return &analysis.Calibration{Precision: "int8", Samples: 3, MeanCosine: 0.99, LeastCosine: 0.97}, nil
+	}
 	deps.Parts = append(deps.Parts, Part{Name: "redis", Ready: func(context.Context) error {
 		f.models.mu.Lock()
 		defer f.models.mu.Unlock()

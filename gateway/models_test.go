@@ -144,6 +144,9 @@ func TestAModelFromBeginningToEnd(t *testing.T) {
 	}
 	var listed []string
 	for _, m := range list.JSON200.Data {
+		if c := m.Calibration; (c != nil) != (m.Role == client.ModelRoleText) || c != nil && (c.Samples != 3 || c.MeanCosine != 0.99 || c.LeastCosine != 0.97) {
+			t.Errorf("%s has the calibration %+v", m.Id, c)
+		}
 		if m.OwnedBy == "user" {
 			listed = append(listed, fmt.Sprint(m.Id, " ", m.Version, " ", m.Role, " ", m.State, " ", m.Licence))
 		}

@@ -164,9 +164,9 @@ func Build(ctx context.Context, config Config, log *slog.Logger, observer *serve
 		return deps, nil, err
 	}
 	deps.Parts = append(deps.Parts,
-		Part{Name: "text-encoder", Role: string(analysis.Text), Licence: "Apache-2.0", Required: true, Ready: text.Ready, Digest: text.Digest},
-		Part{Name: "vision-encoder", Role: string(analysis.Image), Licence: "Apache-2.0", Ready: vision.Ready, Digest: vision.Digest},
-		Part{Name: "radiograph-encoder", Role: "radiograph", Licence: "Apache-2.0 (training data of the NIH Clinical Center)", Ready: radiographs.Ready, Digest: radiographs.Digest},
+		Part{Name: "text-encoder", Role: string(analysis.Text), Licence: "Apache-2.0", Required: true, Ready: text.Ready, Digest: text.Digest, Calibration: text.Calibration},
+		Part{Name: "vision-encoder", Role: string(analysis.Image), Licence: "Apache-2.0", Ready: vision.Ready, Digest: vision.Digest, Calibration: vision.Calibration},
+		Part{Name: "radiograph-encoder", Role: "radiograph", Licence: "Apache-2.0 (training data of the NIH Clinical Center)", Ready: radiographs.Ready, Digest: radiographs.Digest, Calibration: radiographs.Calibration},
 		Part{Name: "audio-encoder", Role: string(analysis.Audio), Licence: "CC-BY-SA-4.0 (training data)", Ready: audio.Ready, Digest: audio.Digest},
 		Part{Name: "fusion", Role: "fusion", Licence: "CC-BY-SA-4.0 (training data), research only", Required: true, Ready: fusion.Ready, Digest: fusion.Digest},
 		Part{Name: "segmentation", Role: "segmentation", Licence: "CC-BY-NC-SA-4.0 (training data), research only", Ready: segmenter.Ready, Digest: segmenter.Digest},

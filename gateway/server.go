@@ -87,6 +87,8 @@ type Part struct {
 	Ready    func(ctx context.Context) error
 	// Digest returns the digest of the part's model; nil if it has none.
 	Digest func(ctx context.Context) (string, error)
+	// Calibration returns that of the part's model, nil in float32; nil for a model that knows no other precision.
+	Calibration func(ctx context.Context) (*analysis.Calibration, error)
 }
 
 // server implements the operations of openapi.yaml.

@@ -69,26 +69,31 @@ func (s *server) eachPart(ctx context.Context, ask func(context.Context, Part) b
 // ListModels implements GET /v1/models: the platform's models whose digest is known now, and those that users brought.
 func (s *server) ListModels(ctx context.Context, _ api.ListModelsRequestObject) (api.ListModelsResponseObject, error) {
 	var mu sync.Mutex
-	digests := map[string]string{}
+	digests, calibrations := map[string]string{}, map[string]*analysis.Calibration{}
 	s.eachPart(ctx, func(ctx context.Context, p Part) bool {
 		if p.Digest == nil {
 			return false
 		}
 		digest, err := p.Digest(ctx)
+		var calibration *analysis.Calibration
+		if err == nil && p.Calibration != nil {
+			calibration, err = p.Calibration(ctx)
+		}
 		if err != nil {
 			s.Log.WarnContext(ctx, "model is not listed", "part", p.Name, "error", err.Error())
 			return false
 		}
 		mu.Lock()
 		defer mu.Unlock()
-		digests[p.Name] = digest
+		digests[p.Name], calibrations[p.Name] = digest, calibration
 		return true
 	})
 	list := api.ListModels200JSONResponse{Object: api.ModelListObjectList, Data: []api.Model{}}
 	for _, p := range s.Parts {
 		if digest, ok := digests[p.Name]; ok {
 			list.Data = append(list.Data, api.Model{Id: anyModel + "-" + p.Role, Object: api.ModelObjectModel, Role: api.ModelRole(p.Role),
-				Version: digest, Digest: digest, State: api.Loaded, Licence: p.Licence, OwnedBy: anyModel})
+				Version: digest, Digest: digest, State: api.Loaded, Licence: p.Licence, OwnedBy: anyModel,
+				Calibration: calibrationOf(calibrations[p.Name])})
 		}
 	}
 	brought, err := s.broughtModels(ctx)
@@ -97,6 +102,13 @@ func (s *server) ListModels(ctx context.Context, _ api.ListModelsRequestObject) 
 	}
 	list.Data = append(list.Data, brought...)
 	return list, nil
+}
+
+func calibrationOf(c *analysis.Calibration) *api.Calibration {
+	if c == nil {
+		return nil
+	}
+	return &api.Calibration{Precision: api.CalibrationPrecision(c.Precision), Samples: c.Samples, MeanCosine: c.MeanCosine, LeastCosine: c.LeastCosine}
 }
 
 // GetLimits implements GET /v1/limits.

@@ -38,6 +38,21 @@ func (e AnswerStatus) Valid() bool {
 	}
 }
 
+// Defines values for CalibrationPrecision.
+const (
+	Int8 CalibrationPrecision = "int8"
+)
+
+// Valid indicates whether the value is a known member of the CalibrationPrecision enum.
+func (e CalibrationPrecision) Valid() bool {
+	switch e {
+	case Int8:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for DegradedPolicy.
 const (
 	Accept DegradedPolicy = "accept"
@@ -924,6 +939,19 @@ type BroughtModelVersions struct {
 	Versions []BroughtModel `json:"versions"`
 }
 
+// Calibration Of a model that computes in 8 bits: how near its vectors are to those of float32, on what it was calibrated on. Absent in float32 and float16
+type Calibration struct {
+	LeastCosine float64              `json:"least_cosine"`
+	MeanCosine  float64              `json:"mean_cosine"`
+	Precision   CalibrationPrecision `json:"precision"`
+
+	// Samples How many texts or pictures it was calibrated on
+	Samples int `json:"samples"`
+}
+
+// CalibrationPrecision defines model for Calibration.Precision.
+type CalibrationPrecision string
+
 // Candidate defines model for Candidate.
 type Candidate struct {
 	Probability Fraction `json:"probability"`
@@ -1765,7 +1793,9 @@ type ModalityWeight struct {
 
 // Model defines model for Model.
 type Model struct {
-	Digest string `json:"digest"`
+	// Calibration Of a model that computes in 8 bits: how near its vectors are to those of float32, on what it was calibrated on. Absent in float32 and float16
+	Calibration *Calibration `json:"calibration,omitempty"`
+	Digest      string       `json:"digest"`
 
 	// Id Of a model that you brought name@version, which a report takes as `model`
 	Id      string      `json:"id"`

@@ -103,6 +103,28 @@ func (c *client) Digest(ctx context.Context) (string, error) {
 	return digest, nil
 }
 
+// Calibration asks for that of the model; nil if it computes in float32.
+func (c *client) Calibration(ctx context.Context) (*analysis.Calibration, error) {
+	body, _, err := c.do(ctx, http.MethodGet, "", nil, nil)
+	if err != nil {
+		return nil, err
+	}
+	var m struct {
+		Parameters struct {
+			Calibration *analysis.Calibration `json:"calibration"`
+		} `json:"parameters"`
+	}
+	if err := json.Unmarshal(body, &m); err != nil {
+		return nil, c.broken(fmt.Errorf("parse the metadata: %w", err))
+	}
+	if found := m.Parameters.Calibration; found != nil {
+		if err := found.Check(); err != nil {
+			return nil, c.broken(err)
+		}
+	}
+	return m.Parameters.Calibration, nil
+}
+
 // Ready returns nil if the model has just proven that it can infer, else an Unavailable error or what kept it
 // from answering.
 func (c *client) Ready(ctx context.Context) error {

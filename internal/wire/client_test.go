@@ -7,6 +7,7 @@ import (
 	"math"
 	"net"
 	"net/http"
+	"reflect"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -224,6 +225,23 @@ func TestDigestIsRemembered(t *testing.T) {
 	}
 	serve("three")
 	want("three", 2) // after a failure it asks again
+}
+
+func TestCalibrationCrosses(t *testing.T) {
+	good := analysis.Calibration{Precision: "int8", Samples: 3, MeanCosine: 0.99, LeastCosine: 0.97}
+	bad := good
+	bad.LeastCosine = 2
+	for name, c := range map[string]struct {
+		told *analysis.Calibration
+		code analysis.Code
+	}{"none": {nil, ""}, "int8": {&good, ""}, "impossible": {&bad, analysis.BadUpstream}} {
+		info := info()
+		info.Calibration = c.told
+		got, err := textClient(t, start(t, NewTextServer(reference{}, info))).Calibration(t.Context())
+		if analysis.CodeOf(err) != c.code || err == nil && !reflect.DeepEqual(got, c.told) {
+			t.Errorf("%s: got %+v, %v", name, got, err)
+		}
+	}
 }
 
 func TestTraceIsPropagated(t *testing.T) {

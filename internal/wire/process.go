@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"regexp"
@@ -46,6 +47,20 @@ type Model interface {
 	Digest() string
 	// Probe compares a real forward pass with a stored result.
 	Probe(ctx context.Context) error
+}
+
+// calibrated is a Model that may compute in fewer bits; nil says that it does not.
+type calibrated interface {
+	Calibration() *analysis.Calibration
+}
+
+// infoOf describes a model.
+func infoOf(model Model, log *slog.Logger) ModelInfo {
+	info := ModelInfo{Digest: model.Digest(), Probe: model.Probe, Log: log}
+	if c, ok := model.(calibrated); ok {
+		info.Calibration = c.Calibration()
+	}
+	return info
 }
 
 // Service is a model with its life.
@@ -102,7 +117,7 @@ func Run[S Service](ctx context.Context, p Process, open func(Settings) (S, erro
 	})
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", observer.Metrics())
-	mux.Handle("/", handler(service, ModelInfo{Digest: service.Digest(), Probe: service.Probe, Log: log}))
+	mux.Handle("/", handler(service, infoOf(service, log)))
 	err = serve.Run(ctx, settings.Config, observer.Wrap(mux), log, func(address net.Addr) {
 		fmt.Fprintf(p.Stdout, "http://%s\n", address)
 	})

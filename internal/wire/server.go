@@ -22,13 +22,15 @@ type ModelInfo struct {
 	Digest string
 	// Probe proves that the model infers, by comparing a real forward pass with a stored result.
 	Probe func(context.Context) error
+	// Calibration is that of a model that computes in fewer bits than float32, else nil.
+	Calibration *analysis.Calibration
 	// Log gets what the caller of a failed request may not see.
 	Log *slog.Logger
 }
 
 // Of returns the info of another model in the same process.
 func (i ModelInfo) Of(model Model) ModelInfo {
-	return ModelInfo{Digest: model.Digest(), Probe: model.Probe, Log: i.Log}
+	return infoOf(model, i.Log)
 }
 
 const (
@@ -159,11 +161,15 @@ func (s *server) checkReady(ctx context.Context) error {
 }
 
 func (s *server) modelMetadata(w http.ResponseWriter, _ *http.Request) error {
-	writeJSON(w, http.StatusOK, metadata{
+	m := metadata{
 		Name: s.model, Versions: []string{s.info.Digest}, Platform: "consilium",
 		Inputs: s.inputs, Outputs: s.outputs,
 		Parameters: map[string]any{"digest": s.info.Digest, "max_rows": s.maxRows, "max_request_bytes": s.maxRequestBytes},
-	})
+	}
+	if s.info.Calibration != nil {
+		m.Parameters["calibration"] = s.info.Calibration
+	}
+	writeJSON(w, http.StatusOK, m)
 	return nil
 }
 

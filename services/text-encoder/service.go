@@ -59,6 +59,7 @@ type Service struct {
 	file      *tensor.Mapped
 	batcher   *batch.Batcher[[]int32, encoding]
 	digest    string
+	record    *analysis.Calibration // of 8 bits
 	probe     []float32
 	least     float64 // cosine of the probe
 }
@@ -108,11 +109,12 @@ func newOn(cfg Config, opt tensor.Options) (_ *Service, err error) {
 		if opt.Device != tensor.CPU {
 			return nil, fmt.Errorf("start the text encoder: %s runs on the device cpu, found %s", Int8, cfg.Device)
 		}
-		var layers string
-		if plan, layers, err = readPlan(); err != nil {
+		var c *Calibration
+		if plan, c, err = readPlan(); err != nil {
 			return nil, err
 		}
-		s.digest, s.least = digest(file.Bytes(), vocabulary, []byte(layers), []byte(arithmetic8)), minProbeCosine8
+		s.digest, s.least = digest(file.Bytes(), vocabulary, []byte(strings.Join(c.Layers, " ")), []byte(arithmetic8)), minProbeCosine8
+		s.record = &analysis.Calibration{Precision: string(Int8), Samples: c.Texts, MeanCosine: c.MeanCosine, LeastCosine: c.LeastCosine}
 	}
 	if s.tokenizer, err = wordpiece.New(vocabulary); err != nil {
 		return nil, fmt.Errorf("start the text encoder: %w", err)
@@ -168,17 +170,17 @@ func threads(setting int) int {
 	return min(runtime.NumCPU(), maxThreads)
 }
 
-// readPlan returns the layers that compute in 8 bits, and their names as one.
-func readPlan() (minilm.Plan, string, error) {
-	var c Calibration
-	if err := json.Unmarshal(int8Plan, &c); err != nil {
-		return nil, "", fmt.Errorf("read the text encoder's 8-bit layers: %w", err)
+// readPlan returns the layers that compute in 8 bits, and what they were chosen by.
+func readPlan() (minilm.Plan, *Calibration, error) {
+	c := &Calibration{}
+	if err := json.Unmarshal(int8Plan, c); err != nil {
+		return nil, nil, fmt.Errorf("read the text encoder's 8-bit layers: %w", err)
 	}
 	plan := minilm.Plan{}
 	for _, name := range c.Layers {
 		plan[name] = true
 	}
-	return plan, strings.Join(c.Layers, " "), nil
+	return plan, c, nil
 }
 
 // read returns the bytes of an artefact.
@@ -201,6 +203,9 @@ func digest(parts ...[]byte) string {
 
 // Digest identifies the weights, the vocabulary and the preprocessing.
 func (s *Service) Digest() string { return s.digest }
+
+// Calibration is how near 8 bits are to float32, nil where those are not used.
+func (s *Service) Calibration() *analysis.Calibration { return s.record }
 
 // Close takes no more calls, waits for those that are running and frees the net. It may be called more than once.
 func (s *Service) Close() error {

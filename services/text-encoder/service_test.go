@@ -133,6 +133,8 @@ func TestInt8(t *testing.T) {
 	defer s.Close()
 	if whole := start(t); s.Digest() == whole.Digest() {
 		t.Error("8 bits have the digest of fp32")
+	} else if record := s.Calibration(); record == nil || record.Check() != nil || whole.Calibration() != nil {
+		t.Errorf("the calibration is %+v, of fp32 %+v", record, whole.Calibration())
 	}
 	if err := s.Probe(t.Context()); err != nil {
 		t.Error(err)

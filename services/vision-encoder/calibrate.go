@@ -2,13 +2,14 @@ package visionencoder
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
 	"runtime"
 	"slices"
-	"strconv"
 
+	"consilium/internal/analysis"
 	"consilium/internal/media"
 	"consilium/internal/model/efficientnet"
 	"consilium/internal/tensor"
@@ -16,8 +17,17 @@ import (
 	"consilium/internal/weights"
 )
 
-// records are what the layers of the trunk and of the tops gave.
-type records struct{ trunk, top, radiographs efficientnet.Record }
+// records are what the layers of the trunk and of the tops gave, and how near the nets of 8 bits then are to those of fp32.
+type records struct {
+	trunk, top, radiographs efficientnet.Record
+	figures                 map[string]*analysis.Calibration
+}
+
+// The encoders' names in the file's header, each with its figures as JSON.
+const (
+	published   = "published"
+	radiographs = "radiographs"
+)
 
 // Prefixes of the layers' names in the file.
 const (
@@ -28,9 +38,16 @@ const (
 
 // readRecords reads int8Record.
 func readRecords() (r records, err error) {
-	raw, _, err := tensor.DecodeSafetensors(int8Record)
+	raw, header, err := tensor.DecodeSafetensors(int8Record)
 	if err != nil {
 		return r, fmt.Errorf("read the calibration of the vision encoder: %w", err)
+	}
+	r.figures = map[string]*analysis.Calibration{}
+	for _, name := range []string{published, radiographs} {
+		r.figures[name] = &analysis.Calibration{}
+		if err := json.Unmarshal([]byte(header[name]), r.figures[name]); err != nil {
+			return r, fmt.Errorf("read the calibration of the vision encoder, %s: %w", name, err)
+		}
 	}
 	if r.trunk, err = efficientnet.ReadTrunkRecord(raw, trunkPrefix); err != nil {
 		return r, err
@@ -56,7 +73,7 @@ func Calibrate(ctx context.Context, pictures, films [][]byte, path string, out i
 	if !HasInt8() {
 		return fmt.Errorf("calibrate the vision encoder: %s needs a processor with AVX-512 and VNNI", Int8)
 	}
-	c := calibrator{seen: records{efficientnet.Record{}, efficientnet.Record{}, efficientnet.Record{}}}
+	c := calibrator{seen: records{trunk: efficientnet.Record{}, top: efficientnet.Record{}, radiographs: efficientnet.Record{}}}
 	for _, set := range []struct {
 		files  [][]byte
 		inputs *[][]float32
@@ -76,7 +93,10 @@ func Calibrate(ctx context.Context, pictures, films [][]byte, path string, out i
 			return err
 		}
 		c.observe(a, out)
-		figures := c.compare(a)
+		figures, err := c.compare(a)
+		if err != nil {
+			return err
+		}
 		for _, name := range slices.Sorted(maps.Keys(figures)) {
 			fmt.Fprintf(out, "%s: %s\n", name, figures[name])
 		}
@@ -124,33 +144,38 @@ func (c *calibrator) observe(a *tensor.Arena, out io.Writer) {
 	}
 }
 
-// compare returns how near the vectors in 8 bits are to those in fp32.
-func (c *calibrator) compare(a *tensor.Arena) map[string]string {
+// compare returns for each encoder, as JSON, how near the vectors in 8 bits are to those in fp32.
+func (c *calibrator) compare(a *tensor.Arena) (map[string]string, error) {
 	level := kernels.Best()
 	whole, short := efficientnet.NewFast(a, c.model, runtime.NumCPU(), level), efficientnet.NewFast8(a, c.model, c.seen.trunk, runtime.NumCPU(), level)
 	defer whole.Free()
 	defer short.Free()
-	figures := map[string]string{"pictures": strconv.Itoa(len(c.pictures)), "films": strconv.Itoa(len(c.films))}
+	figures := map[string]string{}
 	for _, set := range []struct {
 		name   string
 		top    *efficientnet.Top
 		seen   efficientnet.Record
 		inputs [][]float32
 	}{
-		{"published", c.model.Top(), c.seen.top, slices.Concat(c.pictures, c.films)},
-		{"radiographs", c.radiographs, c.seen.radiographs, c.films},
+		{published, c.model.Top(), c.seen.top, slices.Concat(c.pictures, c.films)},
+		{radiographs, c.radiographs, c.seen.radiographs, c.films},
 	} {
 		top, top8 := efficientnet.NewFastTop(a, set.top), short.NewFastTop8(a, set.top, set.seen)
 		want, _ := whole.Forward(top, set.inputs)
 		got, _ := short.Forward(top8, set.inputs)
-		mean, least := 0.0, 1.0
-		for at := 0; at < len(want); at += efficientnet.Dim {
-			one := cosine(want[at:at+efficientnet.Dim], got[at:at+efficientnet.Dim])
-			mean, least = mean+one/float64(len(set.inputs)), min(least, one)
-		}
-		figures[set.name+" mean cosine"], figures[set.name+" least cosine"] = fmt.Sprintf("%.4f", mean), fmt.Sprintf("%.4f", least)
 		top.Free()
 		top8.Free()
+		figure := analysis.Calibration{Precision: string(Int8), Samples: len(set.inputs), LeastCosine: 1}
+		for at := 0; at < len(want); at += efficientnet.Dim {
+			one := cosine(want[at:at+efficientnet.Dim], got[at:at+efficientnet.Dim])
+			figure.MeanCosine += one / float64(len(set.inputs))
+			figure.LeastCosine = min(figure.LeastCosine, one)
+		}
+		words, err := json.Marshal(figure)
+		if err != nil {
+			return nil, err
+		}
+		figures[set.name] = string(words)
 	}
-	return figures
+	return figures, nil
 }

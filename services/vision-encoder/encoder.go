@@ -20,7 +20,8 @@ type Encoder struct {
 	top     *efficientnet.Top
 	fast    *efficientnet.FastTop // in place of top where the service computes on kernels
 	digest  string
-	probe   []float32 // the vector of probePicture
+	record  *analysis.Calibration // of 8 bits
+	probe   []float32             // the vector of probePicture
 	batcher *batch.Batcher[[]float32, encoding]
 }
 
@@ -40,6 +41,9 @@ const minProbeCosine8 = 0.95
 
 // Digest identifies the weights, the preprocessing and the precision.
 func (e *Encoder) Digest() string { return e.digest }
+
+// Calibration is how near 8 bits are to float32, nil where those are not used.
+func (e *Encoder) Calibration() *analysis.Calibration { return e.record }
 
 // EncodeImage implements analysis.VisionEncoder. A call with more than MaxImages pictures is TooLarge.
 func (e *Encoder) EncodeImage(ctx context.Context, images [][]byte) ([]*analysis.Features, error) {

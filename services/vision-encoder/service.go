@@ -178,6 +178,7 @@ func (s *Service) toKernels(a *tensor.Arena, threads int, level kernels.Level, p
 		}
 		f = efficientnet.NewFast8(a, s.model, seen.trunk, threads, level)
 		s.Encoder.fast, s.radiographs.fast = f.NewFastTop8(a, s.top, seen.top), f.NewFastTop8(a, s.radiographs.top, seen.radiographs)
+		s.Encoder.record, s.radiographs.record = seen.figures[published], seen.figures[radiographs]
 	} else {
 		f = efficientnet.NewFast(a, s.model, threads, level)
 		s.Encoder.fast, s.radiographs.fast = efficientnet.NewFastTop(a, s.top), efficientnet.NewFastTop(a, s.radiographs.top)
