@@ -114,7 +114,7 @@ var Groups = []Group{
 	{"text", "Texts to vectors with all-MiniLM-L6-v2, tokens included.", true, (*bench).text},
 	{"http", "The same over HTTP, every text new.", true, (*bench).http},
 	{"image", "Decoded pictures to vectors with EfficientNet-Lite0, 224 pixels; and files to what the net reads.", true, (*bench).image},
-	{"gateway", "Questions to a platform as `consilium up` starts it, in milliseconds of the median.", false, (*bench).gateway},
+	{"gateway", "Questions to a platform as `consilium up` starts it, in milliseconds of the median.", false, (*bench).questions},
 	{"audio", "Sounds to vectors with the WaveNet.", false, (*bench).audio},
 	{"report", "Reports on a radiograph, by services in one process.", false, (*bench).report},
 	{"growth", "How the time grows with the size: the exponent of the time against the work, over the larger half of the sizes. 1 is as fast as the work, 0 not at all; time that every size costs lowers it.", false, (*bench).growth},

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"math"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"sort"
 	"sync"
@@ -87,6 +88,8 @@ func newAt(cfg Config, level kernels.Level) (*Service, error) {
 		s.Close()
 		return nil, err
 	}
+	clear(raw)           // the net holds its own copy
+	debug.FreeOSMemory() // else these values would stay resident until Go gets round to it
 	return s, nil
 }
 
