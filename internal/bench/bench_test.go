@@ -175,11 +175,11 @@ func TestFind(t *testing.T) {
 }
 
 func TestUsage(t *testing.T) {
-	total, busy, err := parseStat([]byte("cpu  100 10 50 800 20 5 5 10 0 0\ncpu0 1\n"))
-	if err != nil || total != 1000 || busy != 180 {
-		t.Errorf("total %v, busy %v, %v", total, busy, err)
+	u, err := parseStat([]byte("cpu  100 10 50 800 20 5 5 10 0 0\ncpu0 1\n"))
+	if want := (usage{total: 1000, busy: 180, stolen: 10}); err != nil || u != want {
+		t.Errorf("%+v, %v, want %+v", u, err, want)
 	}
-	if _, _, err := parseStat([]byte("intr 5")); err == nil {
+	if _, err := parseStat([]byte("intr 5")); err == nil {
 		t.Error("no error of a line without times")
 	}
 	p, ok := parseProcess([]byte("42 (a) b) S 7 1 1 0 -1 4 0 0 0 0 10 20 30 40 20 0 1 0"))
@@ -190,9 +190,12 @@ func TestUsage(t *testing.T) {
 	if ticks != 1110 {
 		t.Errorf("the tree took %v ticks, want 1110", ticks)
 	}
-	before, after := usage{total: 100, busy: 50, own: 20}, usage{total: 200, busy: 130, own: 60}
+	before, after := usage{total: 100, busy: 50, own: 20, stolen: 5}, usage{total: 200, busy: 130, own: 60, stolen: 30}
 	if got := after.others(before); got != 0.4 {
 		t.Errorf("others took %v, want 0.4", got)
+	}
+	if got := after.stole(before); got != 0.25 {
+		t.Errorf("other machines took %v, want 0.25", got)
 	}
 }
 

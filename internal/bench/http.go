@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"consilium/internal/batch"
 )
 
 // clients is a contender behind a server: its iterations are requests that clients send side by side.
@@ -204,6 +206,31 @@ func (b *bench) batching(ctx context.Context) error {
 		return err
 	}
 	b.add(ratio(c.Name, c.About, FP32, false, rows, others))
+	return b.alone(ctx, encode)
+}
+
+// alone times what a queue costs a caller whom nobody keeps waiting: the encoder as it is, queue included, and with one
+// more queue of the same kind before it.
+func (b *bench) alone(ctx context.Context, encode func(context.Context, []string) ([][]float32, error)) error {
+	queue := batch.New(batch.Config{MaxCost: longest, Queue: singleClients, Workers: 1}, func([]string) int { return 1 },
+		func(calls [][]string) ([]batch.Result[[][]float32], error) {
+			results := make([]batch.Result[[][]float32], len(calls))
+			for i, texts := range calls {
+				results[i].Value, results[i].Err = encode(ctx, texts)
+			}
+			return results, nil
+		})
+	defer queue.Close()
+	texts := b.corpus.texts(timedSeed, 1, textLengths[0])
+	c := &Case{Name: "text-batching-alone", About: "one text of 16 tokens by one caller: the time with one more queue before the encoder to that without", Items: 1, Work: b.TextWork(textLengths[0])}
+	rows, others, err := b.measure(ctx, c, []entrant{
+		single("the encoder, which has a queue", func(ctx context.Context) ([][]float32, error) { return encode(ctx, texts) }),
+		single("with one more queue", func(ctx context.Context) ([][]float32, error) { return queue.Do(ctx, texts) }),
+	})
+	if err != nil {
+		return err
+	}
+	b.add(slower(c, rows[1], rows[0], others))
 	return nil
 }
 

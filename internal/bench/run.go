@@ -24,8 +24,10 @@ type Run struct {
 	Processors int       `json:"processors"` // logical ones
 	// Peak is what a product of fp32 matrices reached, in floating-point operations a second.
 	Peak float64 `json:"peak_flops"`
-	// Others is the share of the machine that other processes used meanwhile; Busy says that it is too much for figures to count.
+	// Others is the share of the machine that others used meanwhile, Stolen what of it went to other machines on the same
+	// processor; Busy says that it is too much for figures to count.
 	Others  float64 `json:"others"`
+	Stolen  float64 `json:"stolen"`
 	Busy    bool    `json:"busy"`
 	Seconds float64 `json:"seconds"`
 }
@@ -90,7 +92,7 @@ func Measure(ctx context.Context, env Env, groups []Group) (*Report, error) {
 		if err != nil {
 			return nil, err
 		}
-		run.Others = after.others(before)
+		run.Others, run.Stolen = after.others(before), after.stole(before)
 		run.Busy = run.Others >= busyFrom
 		for _, f := range b.figures {
 			f.Group, f.Busy = g.Name, f.Others >= busyFrom

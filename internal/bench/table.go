@@ -29,7 +29,7 @@ func (r Run) String() string {
 	s := fmt.Sprintf("%s, %s, %d logical processors; fp32 products of matrices reached %.0f GFLOP/s. It took %.0f minutes.",
 		r.Time.Format("2006-01-02 15:04 MST"), r.Processor, r.Processors, r.Peak/1e9, r.Seconds/60)
 	if r.Busy {
-		return s + fmt.Sprintf(" The machine was busy: others used %.0f %% of it meanwhile, so that not even the ratios count for much.", 100*r.Others)
+		return s + fmt.Sprintf(" The machine was busy: others used %.0f %% of it meanwhile (other machines on the same processor %.0f %%), so that not even the ratios count for much.", 100*r.Others, 100*r.Stolen)
 	}
 	return s + fmt.Sprintf(" Others used %.0f %% of the machine meanwhile.", 100*r.Others)
 }
@@ -142,6 +142,6 @@ const about = `A ratio is ours to the best peer of the same precision, in the sa
 same inputs and weights, works in turns (A B A B …) and is timed from text, or from a decoded picture, to vector, with
 the defaults that a user gets. A peer in fp32 whose vectors have a cosine below 0.9999 to ours ends the run. "Value" is of the median
 iteration, "of the best" of the fastest; both are milliseconds where the metric says so. "Others" is the share of the machine that
-neither we nor the peers used meanwhile: on a shared machine only ratios count, and on a busy one not even they. Up to
+neither we nor the peers used meanwhile, other machines on the same processor among it: on a shared machine only ratios count, and on a busy one not even they. Up to
 eight cases of a run are then measured again. A class that the platform has no net of is absent. The 8-bit peers are made as their documentation says (internal/bench/peers/prepare.py),
 and their cosine to fp32 stands beside. hugot runs in its Go form, where a call is one text.`

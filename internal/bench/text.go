@@ -3,6 +3,8 @@ package bench
 import (
 	"context"
 	"fmt"
+	"os/exec"
+	"syscall"
 
 	"consilium/internal/analysis"
 )
@@ -95,10 +97,39 @@ func (b *bench) text(ctx context.Context) error {
 			return err
 		}
 		b.add(classes(c, rows, others)...)
+		if c.Items == 1 {
+			if err := b.beside(ctx, c, entrants[:len(entrants)-len(single)]); err != nil {
+				return err
+			}
+		}
 		if mixed {
 			const about = "the same, against OpenVINO with 2 streams and sub-batches of similar length"
 			b.add(ratio(c.Name+"-fp32-tuned", about, FP32, true, rows, others), ratio(c.Name+"-int8-tuned", about, Int8, true, rows, others))
 		}
 	}
+	return nil
+}
+
+// beside times a case again while another process keeps a processor busy, as it does where several services share a machine.
+func (b *bench) beside(ctx context.Context, c *Case, entrants []entrant) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	// It ends by itself as well, should nobody be left to end it.
+	neighbour := exec.CommandContext(ctx, "timeout", "120", "sh", "-c", "while :; do :; done")
+	neighbour.Cancel = func() error { return neighbour.Process.Signal(syscall.SIGTERM) }
+	if err := neighbour.Start(); err != nil {
+		return fmt.Errorf("start a busy process: %w", err)
+	}
+	defer func() {
+		cancel()
+		_ = neighbour.Wait() // it was told to end
+	}()
+	also := *c
+	also.Name, also.About = c.Name+"-beside", c.About+", beside another process that keeps a processor busy"
+	rows, others, err := b.measure(ctx, &also, entrants)
+	if err != nil {
+		return err
+	}
+	b.add(classes(&also, rows, others)...)
 	return nil
 }

@@ -13,6 +13,7 @@ import (
 type usage struct {
 	total, busy float64
 	own         float64 // of busy, this process and what descends from it
+	stolen      float64 // of busy, other machines on the same processor
 }
 
 // busyFrom is the share of the machine used by others from which a run says that the machine was busy.
@@ -28,12 +29,20 @@ func (u usage) others(before usage) float64 {
 	return max(0, (u.busy-before.busy-(u.own-before.own))/total)
 }
 
+// stole returns the share that other machines on the same processor took since before: part of others.
+func (u usage) stole(before usage) float64 {
+	if total := u.total - before.total; total > 0 {
+		return (u.stolen - before.stolen) / total
+	}
+	return 0
+}
+
 func readUsage() (u usage, err error) {
 	stat, err := os.ReadFile("/proc/stat")
 	if err != nil {
 		return u, fmt.Errorf("read the load of the machine: %w", err)
 	}
-	if u.total, u.busy, err = parseStat(stat); err != nil {
+	if u, err = parseStat(stat); err != nil {
 		return u, err
 	}
 	paths, err := filepath.Glob("/proc/[0-9]*/stat")
@@ -56,23 +65,26 @@ func readUsage() (u usage, err error) {
 
 // parseStat reads the first line of /proc/stat, proc(5): all but idle and waiting for a disk is busy, also what another
 // machine stole. Guests are counted in user time already.
-func parseStat(stat []byte) (total, busy float64, err error) {
+func parseStat(stat []byte) (u usage, err error) {
 	line, _, _ := strings.Cut(string(stat), "\n")
 	fields := strings.Fields(line)
 	if len(fields) < 9 || fields[0] != "cpu" {
-		return 0, 0, fmt.Errorf("read the load of the machine: /proc/stat begins %q", line)
+		return u, fmt.Errorf("read the load of the machine: /proc/stat begins %q", line)
 	}
 	for i, field := range fields[1:9] {
 		ticks, err := strconv.ParseFloat(field, 64)
 		if err != nil {
-			return 0, 0, fmt.Errorf("read the load of the machine: %w", err)
+			return u, fmt.Errorf("read the load of the machine: %w", err)
 		}
-		total += ticks
+		u.total += ticks
 		if i != 3 && i != 4 {
-			busy += ticks
+			u.busy += ticks
+		}
+		if i == 7 {
+			u.stolen = ticks
 		}
 	}
-	return total, busy, nil
+	return u, nil
 }
 
 // process is what /proc/PID/stat says of a process: its ticks include those of the children that it waited for.
