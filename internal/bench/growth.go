@@ -101,38 +101,47 @@ const (
 // grow times each size and adds the figure of how the time grows.
 func (b *bench) grow(ctx context.Context, g growing) error {
 	fmt.Fprintf(b.Out, "%s: %s\n", g.name, g.about)
-	before, err := readUsage()
+	sizes, others, err := g.measure(ctx)
+	for ; err == nil && others >= busyFrom && b.again < mostAgain; b.again++ {
+		fmt.Fprintf(b.Out, "%s: again, since others used %.0f %% of the machine\n", g.name, 100*others)
+		sizes, others, err = g.measure(ctx)
+	}
 	if err != nil {
 		return err
 	}
-	var sizes []Size
+	b.add(grown(g, sizes, others))
+	return nil
+}
+
+// measure times each size and returns what share of the machine others had meanwhile.
+func (g growing) measure(ctx context.Context) (sizes []Size, others float64, err error) {
+	before, err := readUsage()
+	if err != nil {
+		return nil, 0, err
+	}
 	for _, size := range g.sizes {
 		once, err := g.prepare(ctx, size)
 		if err != nil {
-			return err
+			return nil, 0, err
 		}
 		debug.FreeOSMemory() // what the size before left behind
 		held := resident("self", "VmRSS")
 		forgetPeak()
 		if err := once(ctx); err != nil { // warms it
-			return err
+			return nil, 0, err
 		}
 		var seconds []float64
 		for start := time.Now(); len(seconds) < growFewest || time.Since(start) < growFor; {
 			begin := time.Now()
 			if err := once(ctx); err != nil {
-				return err
+				return nil, 0, err
 			}
 			seconds = append(seconds, since(begin))
 		}
 		sizes = append(sizes, Size{Size: size, Seconds: median(seconds), Resident: max(0, resident("self", "VmHWM")-held)})
 	}
 	after, err := readUsage()
-	if err != nil {
-		return err
-	}
-	b.add(grown(g, sizes, after.others(before)))
-	return nil
+	return sizes, after.others(before), err
 }
 
 // grown is the figure of how fast the time grows: by the largest half of the sizes, where what every size costs no longer
