@@ -1,7 +1,6 @@
 package sentence
 
 import (
-	"math"
 	"slices"
 
 	"consilium/internal/tensor"
@@ -119,10 +118,7 @@ func (s *fastSteps) step(x []float32) []float32 {
 		}
 		f.team.Multiply(f.answer, seen, rows, kernels.Add, x, x)
 		f.normalise(f.norm3, x, y)
-		f.team.Multiply(f.up, y, rows, kernels.Keep, nil, inner)
-		for i, v := range inner {
-			inner[i] = v / (1 + float32(math.Exp(float64(-v))))
-		}
+		f.team.Multiply(f.up, y, rows, kernels.Silu, nil, inner)
 		f.team.Multiply(f.down, inner, rows, kernels.Add, x, x)
 	}
 	f.normalise(f.final, x, y)
