@@ -96,6 +96,7 @@ func newAt(cfg Config, level kernels.Level) (*Service, error) {
 // load makes the net of its parameters and begins to answer.
 func (s *Service) load(params *tensor.Params, threads int, level kernels.Level) error {
 	s.params = params
+	most := 1 // libtorch takes one request after another
 	err := s.engine.Do(context.Background(), func(a *tensor.Arena) error {
 		s.model = net.New(a, params, s.config)
 		s.gate = s.model.Gate(a)
@@ -105,13 +106,14 @@ func (s *Service) load(params *tensor.Params, threads int, level kernels.Level) 
 			}
 			s.fast = net.NewFast(a, s.model, params, threads, level)
 			params.Free(a)
+			most = batchTokens
 		}
 		return nil
 	})
 	if err != nil {
 		return fmt.Errorf("load the fusion's weights: %w", err)
 	}
-	s.calls = batch.New(batch.Config{MaxCost: batchTokens, Queue: queue, Workers: 1}, cost, s.fuse)
+	s.calls = batch.New(batch.Config{MaxCost: most, Queue: queue, Workers: 1}, cost, s.fuse)
 	return nil
 }
 
@@ -212,21 +214,26 @@ func input(r *analysis.FuseRequest) net.Input {
 	return net.Input{Question: tokens(r.Question), Text: tokens(r.Text), Image: tokens(r.Image), Audio: tokens(r.Audio)}
 }
 
-// read has the net answer inputs.
+// read has the net answer inputs. On libtorch each has an arena of its own, since a report leaves some megabytes in it.
 func (s *Service) read(ctx context.Context, inputs []net.Input) (results []net.Result, err error) {
-	err = s.compute(ctx, func(f *net.Fast) { results = f.Read(inputs) }, func(a *tensor.Arena) {
-		for _, in := range inputs {
+	if s.fast != nil {
+		err = s.onKernels(ctx, func(f *net.Fast) { results = f.Read(inputs) })
+		return results, err
+	}
+	for _, in := range inputs {
+		err := s.engine.Do(ctx, func(a *tensor.Arena) error {
 			results = append(results, s.model.Read(a, in))
+			return nil
+		})
+		if err != nil {
+			return nil, err
 		}
-	})
-	return results, err
+	}
+	return results, nil
 }
 
-// compute runs one of two functions that do the same.
-func (s *Service) compute(ctx context.Context, fast func(*net.Fast), slow func(*tensor.Arena)) error {
-	if s.fast == nil {
-		return s.engine.Do(ctx, func(a *tensor.Arena) error { slow(a); return nil })
-	}
+// onKernels calls use when it is its turn.
+func (s *Service) onKernels(ctx context.Context, use func(*net.Fast)) error {
 	s.turn.Lock()
 	defer s.turn.Unlock()
 	if err := ctx.Err(); err != nil {
@@ -235,7 +242,7 @@ func (s *Service) compute(ctx context.Context, fast func(*net.Fast), slow func(*
 	if s.closed {
 		return analysis.Errorf(analysis.Unavailable, "the service is stopping")
 	}
-	fast(s.fast)
+	use(s.fast)
 	return nil
 }
 
@@ -272,10 +279,16 @@ func (s *Service) Align(ctx context.Context, f *analysis.Features) ([]float32, e
 		return nil, err
 	}
 	var out []float32
-	err := s.compute(ctx, func(fast *net.Fast) { out = fast.Align(i, f.Tokens) }, func(a *tensor.Arena) {
-		t := net.Tokens{Values: a.FromFloat32(f.Tokens, 1, int64(f.TokenCount), int64(f.TokenDim)), Mask: a.Ones(1, int64(f.TokenCount))}
-		out = a.Float32s(s.model.Align(a, i, t))
-	})
+	var err error
+	if s.fast != nil {
+		err = s.onKernels(ctx, func(fast *net.Fast) { out = fast.Align(i, f.Tokens) })
+	} else {
+		err = s.engine.Do(ctx, func(a *tensor.Arena) error {
+			t := net.Tokens{Values: a.FromFloat32(f.Tokens, 1, int64(f.TokenCount), int64(f.TokenDim)), Mask: a.Ones(1, int64(f.TokenCount))}
+			out = a.Float32s(s.model.Align(a, i, t))
+			return nil
+		})
+	}
 	if err != nil {
 		return nil, fmt.Errorf("align %s features: %w", f.Modality, err)
 	}
