@@ -32,7 +32,6 @@ require (
 	golang.org/x/image v0.33.0
 	golang.org/x/sync v0.24.0
 	golang.org/x/text v0.43.0
-	gonum.org/v1/gonum v0.16.0
 )
 
 require (

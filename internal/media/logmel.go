@@ -3,8 +3,6 @@ package media
 import (
 	"math"
 	"sync"
-
-	"gonum.org/v1/gonum/dsp/fourier"
 )
 
 const (
@@ -38,17 +36,16 @@ func LogMel(samples []float32) (features []float32, frames int) {
 	frames = 1 + (len(samples)-melWindow)/melHop
 	features = make([]float32, 0, frames*MelBands)
 	filters, window := melFilters(), hann()
-	fft := fourier.NewFFT(melFFT)
-	in, out, power := make([]float64, melFFT), make([]complex128, melFFT/2+1), make([]float64, melFFT/2+1)
+	fft := newSpectrum()
+	var in [melFFT]float64 // zero past the window
+	var power [melFFT/2 + 1]float64
 	silence := math.Log10(silentPower)
 	peak := silence
 	for f := range frames {
 		for i, v := range samples[f*melHop : f*melHop+melWindow] {
 			in[i] = float64(v) * window[i]
 		}
-		for i, c := range fft.Coefficients(out, in) {
-			power[i] = real(c)*real(c) + imag(c)*imag(c)
-		}
+		fft.power(&in, &power)
 		for _, filter := range filters {
 			sum := 0.0
 			for i, w := range filter.weights {
