@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -84,7 +85,7 @@ func (c *client) Digest(ctx context.Context) (string, error) {
 	if digest != "" {
 		return digest, nil
 	}
-	body, _, err := c.do(ctx, http.MethodGet, "", nil, nil)
+	body, _, err := c.do(ctx, http.MethodGet, "", nil)
 	if err != nil {
 		return "", err
 	}
@@ -128,7 +129,7 @@ func (c *client) Calibration(ctx context.Context) (*analysis.Calibration, error)
 // Ready returns nil if the model has just proven that it can infer, else an Unavailable error or what kept it
 // from answering.
 func (c *client) Ready(ctx context.Context) error {
-	_, _, err := c.do(ctx, http.MethodGet, "/ready", nil, nil)
+	_, _, err := c.do(ctx, http.MethodGet, "/ready", nil)
 	return err
 }
 
@@ -171,14 +172,14 @@ func (c *client) tryInfer(ctx context.Context, p parameters, inputs []Tensor) ([
 	if analysis.Bulk(ctx) {
 		all[priorityParameter] = bulkPriority
 	}
-	body, headerLength, err := assemble(&message{Parameters: all, Inputs: headers}, inputs, asBinary)
+	parts, headerLength, err := assemble(&message{Parameters: all, Inputs: headers}, inputs, asBinary)
 	if err != nil {
 		return nil, "", err
 	}
-	if int64(len(body)) > c.maxRequestBytes {
+	if size := sizeOf(parts); int64(size) > c.maxRequestBytes {
 		return nil, "", &analysis.Error{
 			Code: analysis.TooLarge, Field: string(c.modality), Message: "is too large for the " + c.part,
-			Limit: fmt.Sprintf("%d bytes", c.maxRequestBytes), Value: fmt.Sprintf("%d bytes", len(body)),
+			Limit: fmt.Sprintf("%d bytes", c.maxRequestBytes), Value: fmt.Sprintf("%d bytes", size),
 		}
 	}
 	requestHeader := http.Header{
@@ -186,7 +187,7 @@ func (c *client) tryInfer(ctx context.Context, p parameters, inputs []Tensor) ([
 		headerLengthField: {strconv.Itoa(headerLength)},
 		"Idempotency-Key": {}, // not sent; lets the transport repeat the call on a fresh connection when an idle one had died
 	}
-	answer, header, err := c.do(ctx, http.MethodPost, "/infer", requestHeader, body)
+	answer, header, err := c.do(ctx, http.MethodPost, "/infer", requestHeader, parts...)
 	if err != nil {
 		return nil, "", err
 	}
@@ -230,19 +231,27 @@ func headerLengthOf(header http.Header) (int, error) {
 }
 
 // do makes one HTTP call and returns the body of a 200 answer. Any other answer is the error that it stands for.
-func (c *client) do(ctx context.Context, method, path string, header http.Header, body []byte) ([]byte, http.Header, error) {
-	return c.send(ctx, method, path, header, bytes.NewReader(body), int64(len(body)))
+func (c *client) do(ctx context.Context, method, path string, header http.Header, body ...[]byte) ([]byte, http.Header, error) {
+	again := func() (io.ReadCloser, error) {
+		parts := net.Buffers(slices.Clone(body))
+		return io.NopCloser(&parts), nil
+	}
+	parts := net.Buffers(slices.Clone(body))
+	return c.send(ctx, method, path, header, &parts, int64(sizeOf(body)), again)
 }
 
-// send is do with a body of that many bytes that is read as it is sent.
-func (c *client) send(ctx context.Context, method, path string, header http.Header, body io.Reader, length int64) ([]byte, http.Header, error) {
+// send is do with a body of that many bytes that is read as it is sent. again, if not nil, returns it anew.
+func (c *client) send(ctx context.Context, method, path string, header http.Header, body io.Reader, length int64, again func() (io.ReadCloser, error)) ([]byte, http.Header, error) {
 	limited, cancel := context.WithTimeoutCause(ctx, c.timeout, errSlow)
 	defer cancel()
 	request, err := http.NewRequestWithContext(limited, method, c.base+path, body)
 	if err != nil {
 		return nil, nil, fmt.Errorf("call the %s: %w", c.part, err)
 	}
-	request.ContentLength = length
+	request.ContentLength, request.GetBody = length, again
+	if length == 0 {
+		request.Body = http.NoBody
+	}
 	for name, values := range header {
 		request.Header[name] = values
 	}

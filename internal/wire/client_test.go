@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -36,17 +37,17 @@ func answerOf(t *testing.T, change func(m *message, outputs []Tensor)) ([]byte, 
 		t.Fatal(err)
 	}
 	change(m, outputs)
-	body, headerLength, err := assemble(m, outputs, all)
+	parts, headerLength, err := assemble(m, outputs, all)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return body, headerLength
+	return bytes.Join(parts, nil), headerLength
 }
 
 // lying is a server that answers every request with the true answer to one text, after change.
 func lying(t *testing.T, change func(m *message, outputs []Tensor)) http.HandlerFunc {
 	body, headerLength := answerOf(t, change)
-	return func(w http.ResponseWriter, _ *http.Request) { writeAnswer(w, body, headerLength) }
+	return func(w http.ResponseWriter, _ *http.Request) { writeAnswer(w, [][]byte{body}, headerLength) }
 }
 
 // One by one, what an encoder that lies, is broken or is none at all can answer; nothing of it gets through.

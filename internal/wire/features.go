@@ -49,12 +49,18 @@ func packOutput(name string, features []*analysis.Features, longest int) (Tensor
 	n, dim, tokenDim := len(features), len(features[0].Vector), features[0].TokenDim
 	switch name {
 	case "embedding":
+		if n == 1 {
+			return floats(name, features[0].Vector, 1, dim), nil
+		}
 		values := make([]float32, 0, n*dim)
 		for _, f := range features {
 			values = append(values, f.Vector...)
 		}
 		return floats(name, values, n, dim), nil
 	case "tokens":
+		if n == 1 {
+			return floats(name, features[0].Tokens, 1, longest, tokenDim), nil
+		}
 		values := make([]float32, n*longest*tokenDim)
 		for i, f := range features {
 			copy(values[i*longest*tokenDim:], f.Tokens)

@@ -24,7 +24,7 @@ var roles = []role{
 // packFuseRequests makes the inputs of a call. Features that several requests share are in it once. Features that contradict
 // themselves are InvalidArgument here already: the other side could only say it about tensors.
 func packFuseRequests(requests []*analysis.FuseRequest) ([]Tensor, error) {
-	inputs := []Tensor{byteStrings("task", column(requests, func(r *analysis.FuseRequest) []byte { return []byte(r.Task) }))}
+	var inputs []Tensor
 	for _, role := range roles {
 		tensors, err := role.pack(requests)
 		if err != nil {
@@ -32,7 +32,8 @@ func packFuseRequests(requests []*analysis.FuseRequest) ([]Tensor, error) {
 		}
 		inputs = append(inputs, tensors...)
 	}
-	return inputs, nil
+	// Last, since its length would move the numbers behind it from where they can be read in place.
+	return append(inputs, byteStrings("task", column(requests, func(r *analysis.FuseRequest) []byte { return []byte(r.Task) }))), nil
 }
 
 // pack makes the tensors of one role, none if no request has it.

@@ -1,6 +1,9 @@
 package wire
 
 import (
+	"context"
+	"fmt"
+	"net/http/httptest"
 	"slices"
 	"testing"
 
@@ -142,6 +145,49 @@ func TestBadAnswersToSeveralRequestsAreRefused(t *testing.T) {
 	} {
 		if results, err := unpackResults(change(good()), 2); err == nil {
 			t.Errorf("%s: %+v", name, results)
+		}
+	}
+}
+
+// instant is a fusion that takes no time: what is left is the wire.
+type instant struct{ result *analysis.Result }
+
+func (i instant) Fuse(_ context.Context, requests []*analysis.FuseRequest) ([]*analysis.Result, error) {
+	return slices.Repeat([]*analysis.Result{i.result}, len(requests)), nil
+}
+
+// BenchmarkQuestion sends a question as it is, with its image blanked, and shuffled.
+func BenchmarkQuestion(b *testing.B) {
+	text, err := reference{}.EncodeText(b.Context(), []string{"what is to be seen here"}, false)
+	if err != nil {
+		b.Fatal(err)
+	}
+	images := make([]*analysis.Features, 3)
+	for i := range images {
+		f, err := reference{}.EncodeImage(b.Context(), [][]byte{fmt.Appendf(nil, "good %d", i)})
+		if err != nil {
+			b.Fatal(err)
+		}
+		images[i] = f[0]
+	}
+	requests := make([]*analysis.FuseRequest, len(images))
+	for i := range requests {
+		requests[i] = &analysis.FuseRequest{Task: analysis.Question, Question: text[0], Image: images[i], Candidates: analysis.MaxAnswers}
+	}
+	result, err := reference{}.fuse(&analysis.FuseRequest{Task: analysis.Question, Question: text[0], Image: images[0], Candidates: 20})
+	if err != nil {
+		b.Fatal(err)
+	}
+	server := httptest.NewServer(NewFusionServer(instant{result}, info()))
+	defer server.Close()
+	client, err := NewFuser(server.URL, options)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := client.Fuse(b.Context(), requests); err != nil {
+			b.Fatal(err)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"bytes"
 	"reflect"
 	"testing"
 )
@@ -46,11 +47,11 @@ func checkAgain(t *testing.T, tensors []Tensor, specs []Spec, maxRows int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	body, headerLength, err := assemble(&message{Inputs: headers}, tensors, binary)
+	parts, headerLength, err := assemble(&message{Inputs: headers}, tensors, binary)
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, data, err := parse(body, headerLength)
+	m, data, err := parse(bytes.Join(parts, nil), headerLength)
 	if err != nil {
 		t.Fatalf("parse what was written: %v", err)
 	}
@@ -67,7 +68,7 @@ func checkAgain(t *testing.T, tensors []Tensor, specs []Spec, maxRows int) {
 			t.Fatalf("%s of shape %v holds %d elements", tensor.Name, tensor.Shape, n)
 		}
 		// Compared as bytes, in which one NaN equals the same NaN.
-		if !reflect.DeepEqual(tensor.Shape, again[i].Shape) || string(tensor.appendBinary(nil)) != string(again[i].appendBinary(nil)) {
+		if !reflect.DeepEqual(tensor.Shape, again[i].Shape) || !bytes.Equal(tensor.binary(), again[i].binary()) {
 			t.Fatalf("%s changed on the way", tensor.Name)
 		}
 	}

@@ -61,8 +61,8 @@ func parse(body []byte, headerLength int) (*message, []byte, error) {
 }
 
 // decode reads the tensors that headers announce, from their JSON or from binary, which has to be used up.
-// Every tensor has to be one of specs and every spec that is not optional has to be there. The tensors'
-// bytes alias binary.
+// Every tensor has to be one of specs and every spec that is not optional has to be there. The tensors' bytes, and
+// floats that lie right, alias binary.
 func decode(headers []tensorHeader, data []byte, specs []Spec, maxRows int) ([]Tensor, error) {
 	tensors := make([]Tensor, 0, len(specs))
 	for _, h := range headers {
@@ -153,6 +153,10 @@ func (t *Tensor) decodeBinary(data []byte, count int) error {
 	}
 	switch t.Datatype {
 	case FP32:
+		var ok bool
+		if t.Floats, ok = floatsOf(data); ok {
+			return nil
+		}
 		t.Floats = make([]float32, count)
 		for i := range t.Floats {
 			t.Floats[i] = math.Float32frombits(binary.LittleEndian.Uint32(data[4*i:]))
@@ -196,14 +200,16 @@ func (t *Tensor) decodeByteStrings(data []byte, count int) error {
 	return nil
 }
 
-// appendBinary appends t's data as the binary extension wants it.
-func (t *Tensor) appendBinary(to []byte) []byte {
+// binary returns t's data as the binary extension wants it, in t's own memory if it lies there like that.
+func (t *Tensor) binary() []byte {
+	if view, ok := bytesOf(t.Floats); ok {
+		return view
+	}
+	to := make([]byte, 0, t.binarySize())
 	switch t.Datatype {
 	case FP32:
-		start := len(to)
-		to = slices.Grow(to, 4*len(t.Floats))[:start+4*len(t.Floats)]
-		for i, rest := 0, to[start:]; i < len(t.Floats); i, rest = i+1, rest[4:] { // half the time of appending each
-			binary.LittleEndian.PutUint32(rest, math.Float32bits(t.Floats[i]))
+		for _, v := range t.Floats {
+			to = binary.LittleEndian.AppendUint32(to, math.Float32bits(v))
 		}
 	case INT64:
 		for _, v := range t.Ints {
@@ -225,7 +231,7 @@ func (t *Tensor) appendBinary(to []byte) []byte {
 	return to
 }
 
-// binarySize is how many bytes appendBinary appends.
+// binarySize is how many bytes binary returns.
 func (t *Tensor) binarySize() int {
 	switch t.Datatype {
 	case FP32:
@@ -285,28 +291,39 @@ func headersOf(tensors []Tensor, asBinary func(name string) bool) ([]tensorHeade
 	return headers, nil
 }
 
-// assemble returns a body of m's JSON and the binary data of tensors, with the length of the JSON, which is -1 if
-// there is nothing behind it.
-func assemble(m *message, tensors []Tensor, asBinary func(name string) bool) (body []byte, headerLength int, err error) {
-	body, err = json.Marshal(m)
+// dataAlignment is at what multiple the binary data begins in a body, so that what reads it into memory need not move it again.
+const dataAlignment = 8
+
+// assemble returns a body of m's JSON and the binary data of tensors, as parts that may be those of the tensors, with the length of the
+// JSON, which is -1 if there is nothing behind it.
+func assemble(m *message, tensors []Tensor, asBinary func(name string) bool) (parts [][]byte, headerLength int, err error) {
+	header, err := json.Marshal(m)
 	if err != nil {
 		return nil, 0, fmt.Errorf("write the JSON: %w", err)
 	}
-	headerLength, size, found := len(body), len(body), false
+	headerLength = -1
 	for i := range tensors {
-		if asBinary(tensors[i].Name) {
-			found = true
-			size += tensors[i].binarySize()
+		if !asBinary(tensors[i].Name) {
+			continue
 		}
-	}
-	if !found {
-		return body, -1, nil
-	}
-	body = slices.Grow(body, size-len(body))
-	for i := range tensors {
-		if asBinary(tensors[i].Name) {
-			body = tensors[i].appendBinary(body)
+		if headerLength < 0 {
+			for len(header)%dataAlignment != 0 {
+				header = append(header, ' ')
+			}
+			headerLength, parts = len(header), append(parts, header)
 		}
+		parts = append(parts, tensors[i].binary())
 	}
-	return body, headerLength, nil
+	if headerLength < 0 {
+		parts = [][]byte{header}
+	}
+	return parts, headerLength, nil
+}
+
+// sizeOf is how many bytes parts have together.
+func sizeOf(parts [][]byte) (size int) {
+	for _, part := range parts {
+		size += len(part)
+	}
+	return size
 }

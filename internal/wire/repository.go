@@ -218,7 +218,7 @@ func (m *ModelRunner) LoadModel(ctx context.Context, version *analysis.ModelVers
 	c.timeout = max(c.timeout, analysis.MaxModelLoadTime+time.Minute)
 	header := http.Header{"Content-Type": {"application/octet-stream"}, headerLengthField: {strconv.Itoa(len(head))}}
 	body := io.MultiReader(strings.NewReader(string(head)), weights)
-	_, _, err = c.send(ctx, http.MethodPost, "/load", header, body, int64(len(head))+version.Bytes)
+	_, _, err = c.send(ctx, http.MethodPost, "/load", header, body, int64(len(head))+version.Bytes, nil)
 	return err
 }
 
@@ -228,7 +228,7 @@ func (m *ModelRunner) UnloadModel(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	_, _, err = c.do(ctx, http.MethodPost, "/unload", nil, nil)
+	_, _, err = c.do(ctx, http.MethodPost, "/unload", nil)
 	return err
 }
 
@@ -238,7 +238,7 @@ func (m *ModelRunner) LoadedModels(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	body, _, err := c.do(ctx, http.MethodGet, "", nil, nil)
+	body, _, err := c.do(ctx, http.MethodGet, "", nil)
 	if err != nil {
 		return nil, err
 	}

@@ -234,23 +234,27 @@ func (s *server) infer(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return fmt.Errorf("answer of the %s: %w", s.part, err)
 	}
-	body, headerLength, err := assemble(&message{Model: s.model, Version: s.info.Digest, ID: m.ID, Outputs: headers}, outputs, form)
+	parts, headerLength, err := assemble(&message{Model: s.model, Version: s.info.Digest, ID: m.ID, Outputs: headers}, outputs, form)
 	if err != nil {
 		return fmt.Errorf("answer of the %s: %w", s.part, err)
 	}
-	writeAnswer(w, body, headerLength)
+	writeAnswer(w, parts, headerLength)
 	return nil
 }
 
-// writeAnswer writes the body that assemble made.
-func writeAnswer(w http.ResponseWriter, body []byte, headerLength int) {
+// writeAnswer writes the parts that assemble made.
+func writeAnswer(w http.ResponseWriter, parts [][]byte, headerLength int) {
 	w.Header().Set("Content-Type", "application/json")
 	if headerLength >= 0 {
 		w.Header().Set("Content-Type", "application/octet-stream")
 		w.Header().Set(headerLengthField, strconv.Itoa(headerLength))
 	}
-	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
-	_, _ = w.Write(body) // the caller is gone; there is nobody left to tell
+	w.Header().Set("Content-Length", strconv.Itoa(sizeOf(parts)))
+	for _, part := range parts {
+		if _, err := w.Write(part); err != nil {
+			return // the caller is gone; there is nobody left to tell
+		}
+	}
 }
 
 // outputForm reads which outputs are wanted as binary data: byName says it where the request does, else byDefault.
@@ -354,10 +358,8 @@ func invalid(err error) error {
 
 // checkFinite returns an error if t holds a number that is not finite.
 func (t *Tensor) checkFinite() error {
-	for i, v := range t.Floats {
-		if math.IsNaN(float64(v)) || math.IsInf(float64(v), 0) {
-			return &tensorError{t.Name, fmt.Errorf("holds %v at position %d", v, i)}
-		}
+	if at := analysis.Infinite(t.Floats); at >= 0 {
+		return &tensorError{t.Name, fmt.Errorf("holds %v at position %d", t.Floats[at], at)}
 	}
 	return nil
 }
