@@ -51,6 +51,7 @@ func (b *bench) gateway(ctx context.Context) error {
 		return err
 	}
 	var whole, models, overhead []float64
+	var alone parts
 	var study, question string
 	for i, p := range puzzles {
 		if study, err = store(ctx, api, p.picture); err != nil {
@@ -71,7 +72,12 @@ func (b *bench) gateway(ctx context.Context) error {
 			}
 			seconds[which] = time.Since(start).Seconds()
 		}
+		taken, err := b.parts(ctx, p)
+		if err != nil {
+			return err
+		}
 		if i >= warmUp {
+			alone.text, alone.image, alone.fusion = append(alone.text, taken[0]), append(alone.image, taken[1]), append(alone.fusion, taken[2])
 			whole, models, overhead = append(whole, seconds[0]), append(models, seconds[1]), append(overhead, seconds[0]-seconds[1])
 		}
 	}
@@ -87,7 +93,47 @@ func (b *bench) gateway(ctx context.Context) error {
 		milliseconds("gateway", "models-p50-ms", "the same by the pipeline alone, on services in one process", others, models),
 		difference,
 	)
+	b.add(alone.figures(whole, others)...)
 	return b.cached(ctx, url, study, question)
+}
+
+// parts are the seconds of what a question cannot do without, each alone.
+type parts struct{ text, image, fusion []float64 }
+
+// parts times the encoders and one forward pass of the fusion, one after the other, on the services of this process.
+func (b *bench) parts(ctx context.Context, p puzzle) (seconds [3]float64, err error) {
+	start := time.Now()
+	lap := func(i int) {
+		now := time.Now()
+		seconds[i], start = now.Sub(start).Seconds(), now
+	}
+	text, err := b.Text.EncodeText(ctx, []string{p.question}, false)
+	if err != nil {
+		return seconds, err
+	}
+	lap(0)
+	image, err := b.Vision.EncodeImage(ctx, [][]byte{p.picture})
+	if err != nil {
+		return seconds, err
+	}
+	lap(1)
+	_, err = analysis.FuseOne(ctx, b.Fusion, &analysis.FuseRequest{Task: analysis.Question, Question: text[0], Image: image[0], Candidates: analysis.MaxAnswers})
+	lap(2)
+	return seconds, err
+}
+
+// figures say how long the parts take, and how long whole questions do in comparison.
+func (p *parts) figures(whole []float64, others float64) []Figure {
+	slowest, name := p.image, "image"
+	if median(p.text) > median(p.image) {
+		slowest, name = p.text, "text"
+	}
+	ratio := median(whole) / (median(slowest) + median(p.fusion))
+	return []Figure{
+		milliseconds("gateway", "slowest-encoder-p50-ms", "the encoder of the "+name+" alone, of the same questions", others, slowest),
+		milliseconds("gateway", "one-fusion-p50-ms", "one forward pass of the fusion alone", others, p.fusion),
+		{Name: "gateway", Metric: "cold-to-parts", Value: &ratio, Others: others, About: "cold-p50-ms over the sum of these two; the aim is 1.25 or less"},
+	}
 }
 
 // cached times a question that was asked before.
