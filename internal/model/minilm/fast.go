@@ -136,7 +136,11 @@ func (f *Fast) forward(text kernels.Text, ids []int64, x, v []float32) {
 	f.normalise(f.norm, x, n)
 	for _, b := range f.layers {
 		f.multiply(b.qkv, x, n, kernels.Keep, nil, f.qkv)
-		f.team.Attend(text, f.qkv, f.seen)
+		if b.out.Bytes() { // which keeps less of them than rounding does
+			f.team.AttendRounded(text, f.qkv, f.seen)
+		} else {
+			f.team.Attend(text, f.qkv, f.seen)
+		}
 		f.multiply(b.out, f.seen, n, kernels.Add, x, x)
 		f.normalise(b.attentionNorm, x, n)
 		f.multiply(b.up, x, n, kernels.Gelu, nil, f.inner)

@@ -10,4 +10,4 @@
 #include "body.h"
 #include "read_body.h"
 
-extern const Form avx512_form = {multiply32, multiply8, quantise, norm, gate, look, add, attend, pool, read};
+extern const Form avx512_form = {multiply32, multiply8, quantise, norm, gate, look, add, attend, attend, pool, read};

@@ -16,6 +16,8 @@ struct Form {
   void (*add)(const float *a, const float *b, const float *c, int dim, float *y); // y = a + b + c
   // One head of one sequence. q points to its first query; k and v lie dim and 2 dim further, rows 3 dim apart.
   void (*attend)(const float *q, int length, int dim, int head, float *y, float *scratch);
+  // The same, of values rounded to bfloat16 where there are instructions for it.
+  void (*attend_rounded)(const float *q, int length, int dim, int head, float *y, float *scratch);
   void (*pool)(const float *x, int length, int dim, float *y);
   // One head of one reading. keys and values are memory_step apart from row to row; bias and weights (queries, count) may be NULL.
   void (*read)(const consilium_reading &, const float *q, int64_t q_step, const float *keys, const float *values, int64_t memory_step,
@@ -41,7 +43,8 @@ constexpr int turned = 128;
 
 constexpr int panels(int columns, int panel) { return (columns + panel - 1) / panel; }
 
-// The number of floats that attend needs as scratch memory.
+// The number of floats that attend and attend_rounded need as scratch memory.
 constexpr int64_t attend_scratch(int length, int head) {
-  return int64_t(panels(length, panel32)) * panel32 * (2 * head + 8) + 64;
+  int64_t whole = int64_t(panels(length, panel32)) * panel32 * (2 * head + 8) + 64, rounded = int64_t(panels(length, 32)) * 32 * 56 + 768;
+  return whole > rounded ? whole : rounded;
 }

@@ -91,8 +91,8 @@ void consilium_look(consilium_team *, const float *q, const float *keys, const f
 void consilium_embed(consilium_team *, const consilium_text *, const int32_t *ids, const float *words, const float *positions,
                      const float *segment, float *y);
 
-// y (rows, dim) = attention within each sequence of qkv (rows, 3 dim).
-void consilium_attend(consilium_team *, const consilium_text *, const float *qkv, float *y);
+// y (rows, dim) = attention within each sequence of qkv (rows, 3 dim); rounded lets it round to bfloat16.
+void consilium_attend(consilium_team *, const consilium_text *, int rounded, const float *qkv, float *y);
 
 // y (rows, dim) = attention of n readings. Rows of q are q_step values apart, those of the memory, which are keys (dim) and values (dim),
 // memory_step.

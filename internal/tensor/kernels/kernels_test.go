@@ -192,6 +192,30 @@ func TestAttend(t *testing.T) {
 	})
 }
 
+func TestAttendRounded(t *testing.T) {
+	teams(t, func(t *testing.T, team *Team) {
+		rng := rand.New(rand.NewPCG(4, 4))
+		for _, shape := range []struct{ dim, heads int }{{64, 2}, {128, 2}} { // heads of 32 have tiles
+			text := Text{Start: []int32{0, 1, 3, 18, 34, 67, 164, 420}, Dim: shape.dim, Heads: shape.heads}
+			n := text.rows() * text.Dim
+			qkv, got, whole := random(rng, 3*n), make([]float32, n), make([]float32, n)
+			team.AttendRounded(text, qkv, got)
+			team.Attend(text, qkv, whole)
+			want := make([]float64, n)
+			for i, v := range whole {
+				want[i] = float64(v)
+			}
+			near(t, "rounded attention", got, want, 1.0/128)
+			mate := Text{Start: []int32{0, 97}, Dim: text.Dim, Heads: text.Heads}
+			alone := make([]float32, 97*text.Dim)
+			team.AttendRounded(mate, qkv[67*3*text.Dim:164*3*text.Dim], alone)
+			if !slices.Equal(alone, got[67*text.Dim:164*text.Dim]) {
+				t.Error("a sequence has another result alone")
+			}
+		}
+	})
+}
+
 // TestThreadsDoNotMatter: a result is the same to the bit whoever computed which piece of it.
 func TestThreadsDoNotMatter(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 3))

@@ -26,12 +26,18 @@ func (t *Team) Embed(text Text, ids []int32, words, positions, segment, y []floa
 
 // Attend writes the attention of each sequence within itself to y (rows, dim). qkv (rows, 3 dim) holds the queries, the
 // keys and the values of all heads side by side.
-func (t *Team) Attend(text Text, qkv, y []float32) {
+func (t *Team) Attend(text Text, qkv, y []float32) { t.attend(text, 0, qkv, y) }
+
+// AttendRounded is Attend with queries, keys, values and weights rounded to bfloat16 and sums in fp32, where the processor
+// multiplies such values; elsewhere it is Attend.
+func (t *Team) AttendRounded(text Text, qkv, y []float32) { t.attend(text, 1, qkv, y) }
+
+func (t *Team) attend(text Text, rounded C.int, qkv, y []float32) {
 	var pinner runtime.Pinner
 	defer pinner.Unpin()
 	n := text.rows() * text.Dim
 	defer profile.End(profile.Begin(), "attend", nil, text.attended())
-	C.consilium_attend(t.c, text.c(pinner.Pin), floats(qkv, 3*n, "qkv"), floats(y, n, "y"))
+	C.consilium_attend(t.c, text.c(pinner.Pin), rounded, floats(qkv, 3*n, "qkv"), floats(y, n, "y"))
 }
 
 // Pool writes the mean of each sequence's rows of x (rows, dim), at Euclidean length 1, to y (sequences, dim).

@@ -4,7 +4,7 @@
 #include "body.h"
 #include "read_body.h"
 
-extern const Form plain_form = {multiply32, multiply8, quantise, norm, gate, look, add, attend, pool, read};
+extern const Form plain_form = {multiply32, multiply8, quantise, norm, gate, look, add, attend, attend, pool, read};
 
 void consilium_pack32(const float *weight, int in, int out, float *packed) {
   for (int p = 0; p < panels(out, panel32); p++)

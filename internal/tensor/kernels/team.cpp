@@ -129,10 +129,10 @@ int consilium_best(void) {
   if (!avx512)
     return CONSILIUM_PLAIN;
   // Tiles are a state of the thread that the system has to allow: ARCH_REQ_XCOMP_PERM for XTILEDATA. The processor's
-  // word for int8 tiles is bit 25 of EDX in leaf 7.
+  // word for tiles of int8 is bit 25, of bfloat16 bit 22 of EDX in leaf 7.
   unsigned a, b, c, d;
   __asm__ volatile("cpuid" : "=a"(a), "=b"(b), "=c"(c), "=d"(d) : "a"(7), "c"(0));
-  if ((d >> 25 & 1) != 0 && syscall(SYS_arch_prctl, 0x1023, 18) == 0)
+  if ((d >> 25 & 1) != 0 && (d >> 22 & 1) != 0 && __builtin_cpu_supports("avx512bf16") && syscall(SYS_arch_prctl, 0x1023, 18) == 0)
     return CONSILIUM_AMX;
   return CONSILIUM_AVX512;
 #else
@@ -223,13 +223,14 @@ void consilium_embed(consilium_team *team, const consilium_text *text, const int
   });
 }
 
-void consilium_attend(consilium_team *team, const consilium_text *text, const float *qkv, float *y) {
+void consilium_attend(consilium_team *team, const consilium_text *text, int rounded, const float *qkv, float *y) {
   int64_t dim = text->dim;
+  auto attend = rounded ? team->form->attend_rounded : team->form->attend;
   int head = text->dim / text->heads;
   team->parallel(text->sequences * text->heads, [&](int i, Scratch &mine) {
     int s = i / text->heads, h = i % text->heads, length = text->start[s + 1] - text->start[s];
     float *scratch = static_cast<float *>(mine.get(attend_scratch(length, head) * sizeof(float)));
-    team->form->attend(qkv + text->start[s] * 3 * dim + h * head, length, dim, head, y + text->start[s] * dim + h * head, scratch);
+    attend(qkv + text->start[s] * 3 * dim + h * head, length, dim, head, y + text->start[s] * dim + h * head, scratch);
   });
 }
 
