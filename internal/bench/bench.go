@@ -196,8 +196,7 @@ func (b *bench) measure(ctx context.Context, c *Case, entrants []entrant) ([]Row
 		counts[i] = 1
 	}
 	others, err := b.turns(ctx, c, entrants, rows, counts)
-	for ; err == nil && others >= busyFrom && b.again < mostAgain; b.again++ {
-		fmt.Fprintf(b.Out, "%s: again, since others used %.0f %% of the machine\n", c.Name, 100*others)
+	for err == nil && others >= busyFrom && b.once(ctx, c.Name, others) {
 		others, err = b.turns(ctx, c, entrants, rows, counts)
 	}
 	if err != nil {
@@ -207,6 +206,33 @@ func (b *bench) measure(ctx context.Context, c *Case, entrants []entrant) ([]Row
 		rows[i].finish(c.Work, b.peak)
 	}
 	return rows, others, nil
+}
+
+// How long a measurement that others disturbed waits for a second without them.
+const calm, longestWait = time.Second, 30 * time.Second
+
+// once reports whether name is measured once more, since others took that share of the machine, and waits until they are gone.
+func (b *bench) once(ctx context.Context, name string, others float64) bool {
+	if b.again == mostAgain {
+		return false
+	}
+	b.again++
+	fmt.Fprintf(b.Out, "%s: again, since others used %.0f %% of the machine\n", name, 100*others)
+	for start := time.Now(); time.Since(start) < longestWait; {
+		before, err := readUsage()
+		if err != nil {
+			return true // the measurement will say it
+		}
+		select {
+		case <-ctx.Done():
+			return true // as well
+		case <-time.After(calm):
+		}
+		if after, err := readUsage(); err != nil || after.others(before) < busyFrom {
+			break
+		}
+	}
+	return true
 }
 
 // turns times the entrants in turns, with counts iterations each in the first round, and returns what share of the machine

@@ -102,8 +102,7 @@ const (
 func (b *bench) grow(ctx context.Context, g growing) error {
 	fmt.Fprintf(b.Out, "%s: %s\n", g.name, g.about)
 	sizes, others, err := g.measure(ctx)
-	for ; err == nil && others >= busyFrom && b.again < mostAgain; b.again++ {
-		fmt.Fprintf(b.Out, "%s: again, since others used %.0f %% of the machine\n", g.name, 100*others)
+	for err == nil && others >= busyFrom && b.once(ctx, g.name, others) {
 		sizes, others, err = g.measure(ctx)
 	}
 	if err != nil {

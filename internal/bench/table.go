@@ -143,5 +143,5 @@ same inputs and weights, works in turns (A B A B …) and is timed from text, or
 the defaults that a user gets. A peer in fp32 whose vectors have a cosine below 0.9999 to ours ends the run. "Value" is of the median
 iteration, "of the best" of the fastest; both are milliseconds where the metric says so. "Others" is the share of the machine that
 neither we nor the peers used meanwhile, other machines on the same processor among it: on a shared machine only ratios count, and on a busy one not even they. Up to
-eight cases of a run are then measured again. A class that the platform has no net of is absent. The 8-bit peers are made as their documentation says (internal/bench/peers/prepare.py),
+eight cases of a run are then measured again, once the others leave it alone for a second. A class that the platform has no net of is absent. The 8-bit peers are made as their documentation says (internal/bench/peers/prepare.py),
 and their cosine to fp32 stands beside. hugot runs in its Go form, where a call is one text.`
