@@ -1,6 +1,7 @@
 package smolwriter
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"unicode"
@@ -105,14 +106,14 @@ type grammar struct{ spaced, tight *node }
 
 func (v *vocabulary) grammar(allowed func(word string) bool) *grammar {
 	g := &grammar{&node{}, &node{}}
-	for w, tokens := range v.spaced {
+	for _, w := range slices.Sorted(maps.Keys(v.spaced)) { // in order, since two words may have the same tokens
 		if allowed(w) {
-			g.spaced.add(w, tokens)
+			g.spaced.add(w, v.spaced[w])
 		}
 	}
-	for w, tokens := range v.tight {
+	for _, w := range slices.Sorted(maps.Keys(v.tight)) {
 		if allowed(w) {
-			g.tight.add(w, tokens)
+			g.tight.add(w, v.tight[w])
 		}
 	}
 	return g
@@ -136,7 +137,7 @@ func (g *grammar) after(at *node) (tokens []int64, places []*node) {
 	for i := range order {
 		order[i] = i
 	}
-	slices.SortFunc(order, func(i, j int) int { return int(tokens[i] - tokens[j]) })
+	slices.SortStableFunc(order, func(i, j int) int { return int(tokens[i] - tokens[j]) })
 	sortedTokens, sortedPlaces := make([]int64, 0, len(tokens)), make([]*node, 0, len(tokens))
 	for _, i := range order {
 		sortedTokens, sortedPlaces = append(sortedTokens, tokens[i]), append(sortedPlaces, places[i])
