@@ -99,7 +99,7 @@ func contestants(getenv func(string) string, stderr io.Writer) (env bench.Env, c
 		return env, nil, err
 	}
 	closers = append(closers, text)
-	short, err := textencoder.New(textencoder.Config{Device: "cpu", Precision: textencoder.Int8})
+	short, err := textencoder.New(textencoder.Config{Device: "cpu", Precision: analysis.Int8})
 	if err != nil {
 		closeAll()
 		return env, nil, err
@@ -113,7 +113,7 @@ func contestants(getenv func(string) string, stderr io.Writer) (env bench.Env, c
 	closers = append(closers, vision)
 	var shortTensors func(context.Context, [][]float32) ([]*analysis.Features, error)
 	if visionencoder.HasInt8() {
-		short, err := visionencoder.New(visionencoder.Config{Device: "cpu", Precision: visionencoder.Int8})
+		short, err := visionencoder.New(visionencoder.Config{Device: "cpu", Precision: analysis.Int8})
 		if err != nil {
 			closeAll()
 			return env, nil, err

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"consilium/internal/analysis"
 	"consilium/internal/eval"
 	"consilium/internal/tensor"
 	"consilium/internal/train"
@@ -153,7 +154,7 @@ func models(device string, config fusion.Config) (m eval.Models, closeAll func()
 		closeEncoders()
 		return m, nil, err
 	}
-	short, err := textencoder.New(textencoder.Config{Device: "cpu", Precision: textencoder.Int8})
+	short, err := textencoder.New(textencoder.Config{Device: "cpu", Precision: analysis.Int8})
 	if err != nil {
 		f.Close()
 		closeEncoders()
@@ -161,7 +162,7 @@ func models(device string, config fusion.Config) (m eval.Models, closeAll func()
 	}
 	closeAll = func() { short.Close(); f.Close(); closeEncoders() }
 	if device == "cpu" && visionencoder.HasInt8() {
-		vision, err := visionencoder.New(visionencoder.Config{Device: device, Precision: visionencoder.Int8})
+		vision, err := visionencoder.New(visionencoder.Config{Device: device, Precision: analysis.Int8})
 		if err != nil {
 			closeAll()
 			return m, nil, err

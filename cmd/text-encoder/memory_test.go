@@ -9,7 +9,7 @@ import (
 	"strconv"
 	"testing"
 
-	textencoder "consilium/services/text-encoder"
+	"consilium/internal/analysis"
 )
 
 // asProgram makes of the test's binary the program.
@@ -25,7 +25,7 @@ func TestMain(m *testing.M) {
 
 // TestResidentMemory holds the idle program to what a machine is planned by.
 func TestResidentMemory(t *testing.T) {
-	for precision, most := range map[textencoder.Precision]int{textencoder.FP32: 250e6, textencoder.Int8: 150e6} {
+	for precision, most := range map[analysis.Precision]int{analysis.FP32: 250e6, analysis.Int8: 150e6} {
 		t.Run(string(precision), func(t *testing.T) {
 			program := exec.CommandContext(t.Context(), os.Args[0])
 			program.Env = append(os.Environ(), asProgram+"=1", "CONSILIUM_LISTEN=127.0.0.1:0", fmt.Sprint("CONSILIUM_TEXT_PRECISION=", precision))

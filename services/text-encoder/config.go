@@ -1,10 +1,6 @@
 package textencoder
 
-import (
-	"fmt"
-
-	"consilium/internal/analysis"
-)
+import "consilium/internal/analysis"
 
 // Config says how a text encoder runs.
 type Config struct {
@@ -15,29 +11,8 @@ type Config struct {
 	// Threads is how many threads compute together, 0 for one a core, at most maxThreads, on the kernels of the
 	// processor, which give no piece of the work to a thread that is kept waiting; else for half of the cores.
 	Threads int
-	// Precision is what the linear layers compute in.
-	Precision Precision `env:"TEXT_PRECISION" envDefault:"fp32"`
-}
-
-// Precision is what the linear layers compute in.
-type Precision string
-
-// The precisions. The empty one is FP32.
-const (
-	FP32 Precision = "fp32"
-	// Int8 is 8 bits in the layers that int8.json names. It runs on the processor only.
-	Int8 Precision = "int8"
-)
-
-// UnmarshalText reads a setting.
-func (p *Precision) UnmarshalText(text []byte) error {
-	switch found := Precision(text); found {
-	case FP32, Int8:
-		*p = found
-		return nil
-	default:
-		return fmt.Errorf("want %s or %s, found %q", FP32, Int8, found)
-	}
+	// Precision is what the linear layers compute in; int8.json names those that have 8 bits.
+	Precision analysis.Precision `env:"TEXT_PRECISION" envDefault:"fp32"`
 }
 
 // maxThreads is how many threads still find work of their own in a layer of 384 outputs.

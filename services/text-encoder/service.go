@@ -39,7 +39,7 @@ var probe []byte
 
 const probeText = "The chest radiograph shows no consolidation."
 
-// int8Plan is the Calibration that says which layers Int8 computes in 8 bits (int8.md).
+// int8Plan is the Calibration that says which layers are computed in 8 bits (int8.md).
 //
 //go:embed int8.json
 var int8Plan []byte
@@ -105,16 +105,16 @@ func newOn(cfg Config, opt tensor.Options) (_ *Service, err error) {
 		s.digest, s.least = digest(file.Bytes(), vocabulary, []byte(rounding)), minProbeCosine16
 	}
 	var plan minilm.Plan
-	if cfg.Precision == Int8 {
+	if cfg.Precision == analysis.Int8 {
 		if opt.Device != tensor.CPU {
-			return nil, fmt.Errorf("start the text encoder: %s runs on the device cpu, found %s", Int8, cfg.Device)
+			return nil, fmt.Errorf("start the text encoder: %s runs on the device cpu, found %s", analysis.Int8, cfg.Device)
 		}
 		var c *Calibration
 		if plan, c, err = readPlan(); err != nil {
 			return nil, err
 		}
 		s.digest, s.least = digest(file.Bytes(), vocabulary, []byte(strings.Join(c.Layers, " ")), []byte(arithmetic8)), minProbeCosine8
-		s.record = &analysis.Calibration{Precision: string(Int8), Samples: c.Texts, MeanCosine: c.MeanCosine, LeastCosine: c.LeastCosine}
+		s.record = &analysis.Calibration{Precision: string(analysis.Int8), Samples: c.Texts, MeanCosine: c.MeanCosine, LeastCosine: c.LeastCosine}
 	}
 	if s.tokenizer, err = wordpiece.New(vocabulary); err != nil {
 		return nil, fmt.Errorf("start the text encoder: %w", err)

@@ -126,7 +126,7 @@ func TestVectorsEqualPyTorch(t *testing.T) {
 
 // TestInt8 holds 8 bits to what int8.md promises, against PyTorch's vectors, and a vector to the same among others.
 func TestInt8(t *testing.T) {
-	s, err := New(Config{Device: "cpu", Threads: 2, Precision: Int8})
+	s, err := New(Config{Device: "cpu", Threads: 2, Precision: analysis.Int8})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -154,19 +154,6 @@ func TestInt8(t *testing.T) {
 		t.Errorf("cosine to PyTorch: mean %.5f, least %.5f, want 0.99 and 0.97", mean, least)
 	}
 	t.Logf("cosine to PyTorch: mean %.5f, least %.5f", mean, least)
-}
-
-func TestPrecisionNames(t *testing.T) {
-	for name, want := range map[string]Precision{"fp32": FP32, "int8": Int8} {
-		var p Precision
-		if err := p.UnmarshalText([]byte(name)); err != nil || p != want {
-			t.Errorf("%s was read as %q, %v", name, p, err)
-		}
-	}
-	var p Precision
-	if err := p.UnmarshalText([]byte("int4")); err == nil {
-		t.Errorf("int4 was read as %q", p)
-	}
 }
 
 func TestLongTextIsCutOrRefused(t *testing.T) {

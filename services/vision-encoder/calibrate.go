@@ -67,11 +67,11 @@ type calibrator struct {
 	seen            records
 }
 
-// Calibrate takes pictures of any kind and radiographs, as files, through the net and writes to path what the layers gave, for Int8, and
+// Calibrate takes pictures of any kind and radiographs, as files, through the net and writes to path what the layers gave, for 8 bits, and
 // how near its vectors are to those of fp32 on them. out takes progress.
 func Calibrate(ctx context.Context, pictures, films [][]byte, path string, out io.Writer) error {
 	if !HasInt8() {
-		return fmt.Errorf("calibrate the vision encoder: %s needs a processor with AVX-512 and VNNI", Int8)
+		return fmt.Errorf("calibrate the vision encoder: %s needs a processor with AVX-512 and VNNI", analysis.Int8)
 	}
 	c := calibrator{seen: records{trunk: efficientnet.Record{}, top: efficientnet.Record{}, radiographs: efficientnet.Record{}}}
 	for _, set := range []struct {
@@ -165,7 +165,7 @@ func (c *calibrator) compare(a *tensor.Arena) (map[string]string, error) {
 		got, _ := short.Forward(top8, set.inputs)
 		top.Free()
 		top8.Free()
-		figure := analysis.Calibration{Precision: string(Int8), Samples: len(set.inputs), LeastCosine: 1}
+		figure := analysis.Calibration{Precision: string(analysis.Int8), Samples: len(set.inputs), LeastCosine: 1}
 		for at := 0; at < len(want); at += efficientnet.Dim {
 			one := cosine(want[at:at+efficientnet.Dim], got[at:at+efficientnet.Dim])
 			figure.MeanCosine += one / float64(len(set.inputs))

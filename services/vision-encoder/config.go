@@ -1,8 +1,7 @@
 package visionencoder
 
 import (
-	"fmt"
-
+	"consilium/internal/analysis"
 	"consilium/internal/media"
 	"consilium/internal/tensor/kernels"
 )
@@ -16,32 +15,11 @@ type Config struct {
 	// Threads is how many threads of the CPU encode, 0 for one per core: on its kernels together, up to maxThreads of them, with
 	// libtorch and in the segmentation each a picture of its own. A CUDA device encodes batches instead.
 	Threads int
-	// Precision is what the encoders compute in; the segmentation computes in fp32.
-	Precision Precision `env:"VISION_PRECISION" envDefault:"fp32"`
+	// Precision is what the encoders compute in, 8 bits as weights/int8.md says and where HasInt8; the segmentation computes in fp32.
+	Precision analysis.Precision `env:"VISION_PRECISION" envDefault:"fp32"`
 }
 
-// Precision is what the encoders compute in.
-type Precision string
-
-// The precisions. The empty one is FP32.
-const (
-	FP32 Precision = "fp32"
-	// Int8 is 8 bits, as weights/int8.md says. It runs on the processor only, where HasInt8.
-	Int8 Precision = "int8"
-)
-
-// UnmarshalText reads a setting.
-func (p *Precision) UnmarshalText(text []byte) error {
-	switch found := Precision(text); found {
-	case FP32, Int8:
-		*p = found
-		return nil
-	default:
-		return fmt.Errorf("want %s or %s, found %q", FP32, Int8, found)
-	}
-}
-
-// HasInt8 reports whether this processor has the instructions that Int8 needs: AVX-512 with VNNI.
+// HasInt8 reports whether this processor has the instructions that 8 bits need: AVX-512 with VNNI.
 func HasInt8() bool { return kernels.Best() > kernels.Plain }
 
 const (

@@ -15,7 +15,7 @@ func startInt8(t *testing.T) *Service {
 	if !HasInt8() {
 		t.Skip("this processor lacks AVX-512 or VNNI")
 	}
-	return start(t, Config{Device: "cpu", Threads: 2, Precision: Int8})
+	return start(t, Config{Device: "cpu", Threads: 2, Precision: analysis.Int8})
 }
 
 // Pictures that nobody calibrated on: both encoders stay near fp32, and a picture's vector is the same beside others.
@@ -60,21 +60,8 @@ func TestInt8(t *testing.T) {
 	}
 }
 
-func TestPrecisionNames(t *testing.T) {
-	for name, want := range map[string]Precision{"fp32": FP32, "int8": Int8} {
-		var p Precision
-		if err := p.UnmarshalText([]byte(name)); err != nil || p != want {
-			t.Errorf("%s was read as %q, %v", name, p, err)
-		}
-	}
-	var p Precision
-	if err := p.UnmarshalText([]byte("int4")); err == nil {
-		t.Errorf("int4 was read as %q", p)
-	}
-}
-
 func TestInt8RunsOnTheProcessorOnly(t *testing.T) {
-	if s, err := New(Config{Device: "cuda", Precision: Int8}); err == nil {
+	if s, err := New(Config{Device: "cuda", Precision: analysis.Int8}); err == nil {
 		s.Close()
 		t.Error("8 bits were taken for the device cuda")
 	}

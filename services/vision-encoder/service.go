@@ -41,7 +41,7 @@ var (
 	radiographProbe []byte
 )
 
-// int8Record is what the layers gave on the pictures of Calibrate, for Int8 (weights/int8.md).
+// int8Record is what the layers gave on the pictures of Calibrate, for 8 bits (weights/int8.md).
 //
 //go:embed weights/int8.safetensors
 var int8Record []byte
@@ -101,12 +101,12 @@ func newOn(cfg Config, opt tensor.Options) (*Service, error) {
 	}
 	s := &Service{opt: opt, least: minProbeCosines[opt.Rounding()], memory: semaphore.NewWeighted(decodeMemory)}
 	var how [][]byte // beside the weights, for the digest
-	if cfg.Precision == Int8 {
+	if cfg.Precision == analysis.Int8 {
 		if opt.Device != tensor.CPU {
-			return nil, fmt.Errorf("start the vision encoder: %s runs on the device cpu, found %s", Int8, cfg.Device)
+			return nil, fmt.Errorf("start the vision encoder: %s runs on the device cpu, found %s", analysis.Int8, cfg.Device)
 		}
 		if !HasInt8() {
-			return nil, fmt.Errorf("start the vision encoder: %s needs a processor with AVX-512 and VNNI; %s runs on any", Int8, FP32)
+			return nil, fmt.Errorf("start the vision encoder: %s needs a processor with AVX-512 and VNNI; %s runs on any", analysis.Int8, analysis.FP32)
 		}
 		how, s.least = [][]byte{int8Record, []byte(arithmetic8)}, minProbeCosine8
 	}
@@ -169,9 +169,9 @@ func newOn(cfg Config, opt tensor.Options) (*Service, error) {
 }
 
 // toKernels moves the net and its tops to the kernels.
-func (s *Service) toKernels(a *tensor.Arena, threads int, level kernels.Level, precision Precision) error {
+func (s *Service) toKernels(a *tensor.Arena, threads int, level kernels.Level, precision analysis.Precision) error {
 	var f *efficientnet.Fast
-	if precision == Int8 {
+	if precision == analysis.Int8 {
 		seen, err := readRecords()
 		if err != nil {
 			return err
