@@ -95,26 +95,36 @@ func TestMultiply(t *testing.T) {
 	})
 }
 
-// TestGeluEverywhere: in the tails too, where the distribution function is no polynomial.
-func TestGeluEverywhere(t *testing.T) {
-	const n = 1 << 14
+// everywhere holds an activation to what it is, to within most, at n points between -reach and reach.
+func everywhere(t *testing.T, f After, n int, reach float32, is, most func(float64) float64) {
 	weight := make([]float32, 16)
 	weight[0] = 1
 	layer := NewLinear(weight, make([]float32, 16), 1, 16)
 	defer layer.Free()
 	x, y := make([]float32, n), make([]float32, 16*n)
 	for i := range x {
-		x[i] = 20 * (float32(i)/n*2 - 1)
+		x[i] = reach * (float32(i)/float32(n)*2 - 1)
 	}
 	teams(t, func(t *testing.T, team *Team) {
-		team.Multiply(layer, x, n, Gelu, nil, y)
+		team.Multiply(layer, x, n, f, nil, y)
 		for i, v := range x {
-			want := float64(v) * (1 + math.Erf(float64(v)/math.Sqrt2)) / 2
-			if got := float64(y[16*i]); !(math.Abs(got-want) <= 2e-6) {
+			want := is(float64(v))
+			if got := float64(y[16*i]); !(math.Abs(got-want) <= most(want)) {
 				t.Fatalf("of %v it is %v, want %v", v, got, want)
 			}
 		}
 	})
+}
+
+// TestGeluEverywhere: in the tails too, where the distribution function is no polynomial.
+func TestGeluEverywhere(t *testing.T) {
+	gelu := func(x float64) float64 { return x * (1 + math.Erf(x/math.Sqrt2)) / 2 }
+	everywhere(t, Gelu, 1<<14, 20, gelu, func(float64) float64 { return 2e-6 })
+}
+
+func TestSilu(t *testing.T) {
+	silu := func(x float64) float64 { return x / (1 + math.Exp(-x)) }
+	everywhere(t, Silu, 1<<12, 100, silu, func(want float64) float64 { return 1e-6 * max(1, math.Abs(want)) })
 }
 
 // turn multiplies each 128 neighbours by Hadamard's matrix: entry (i, j) is -1 if i and j share an odd number of bits.

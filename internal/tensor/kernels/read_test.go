@@ -81,24 +81,3 @@ func TestReadRefuses(t *testing.T) {
 		})
 	}
 }
-
-func TestSilu(t *testing.T) {
-	const n = 1 << 12
-	weight := make([]float32, 16)
-	weight[0] = 1
-	layer := NewLinear(weight, make([]float32, 16), 1, 16)
-	defer layer.Free()
-	x, y := make([]float32, n), make([]float32, 16*n)
-	for i := range x {
-		x[i] = 100 * (float32(i)/n*2 - 1)
-	}
-	teams(t, func(t *testing.T, team *Team) {
-		team.Multiply(layer, x, n, Silu, nil, y)
-		for i, v := range x {
-			want := float64(v) / (1 + math.Exp(-float64(v)))
-			if got := float64(y[16*i]); !(math.Abs(got-want) <= 1e-6*max(1, math.Abs(want))) {
-				t.Fatalf("of %v it is %v, want %v", v, got, want)
-			}
-		}
-	})
-}
