@@ -3,7 +3,6 @@ package efficientnet
 import (
 	"fmt"
 	"math"
-	"path/filepath"
 	"slices"
 	"testing"
 
@@ -14,34 +13,22 @@ import (
 // newFast8 returns m on kernels in 8 bits, with its own top.
 func newFast8(t testing.TB, e *tensor.Engine, m *Model, seen [2]Record, threads int, level kernels.Level) (*Fast, *FastTop) {
 	t.Helper()
-	var f *Fast
-	var top *FastTop
-	err := e.Do(t.Context(), func(a *tensor.Arena) error {
-		f = NewFast8(a, m, seen[0], threads, level)
-		top = f.NewFastTop8(a, m.Top(), seen[1])
-		return nil
+	return onKernels(t, e, func(a *tensor.Arena) (*Fast, *FastTop) {
+		f := NewFast8(a, m, seen[0], threads, level)
+		return f, f.NewFastTop8(a, m.Top(), seen[1])
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(top.Free)
-	t.Cleanup(f.Free)
-	return f, top
 }
 
 // observed returns what the layers of the trunk and of the top give on inputs.
 func observed(t testing.TB, e *tensor.Engine, m *Model, inputs [][]float32) (seen [2]Record) {
 	t.Helper()
 	seen = [2]Record{{}, {}}
-	err := e.Do(t.Context(), func(a *tensor.Arena) error {
+	do(t, e, func(a *tensor.Arena) error {
 		for _, x := range inputs {
 			m.Observe(a, m.Top(), a.FromFloat32(x, 1, 3, Side, Side), seen[0], seen[1])
 		}
 		return nil
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 	return seen
 }
 
@@ -59,15 +46,8 @@ func TestFast8(t *testing.T) {
 	if kernels.Best() < kernels.AVX512 {
 		t.Skipf("this processor's level is %s, 8 bits need %s", kernels.Best(), kernels.AVX512)
 	}
-	golden, _, err := tensor.ReadSafetensors(filepath.Join("testdata", "golden.safetensors"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	inputs, golden := goldens(t)
 	e, m := newModel(t)
-	var inputs [][]float32
-	for i := range patterns + len(pictures) {
-		inputs = append(inputs, input(t, i))
-	}
 	seen := observed(t, e, m, inputs)
 	f, top := newFast8(t, e, m, seen, 1, kernels.AVX512)
 	features, grid := f.Forward(top, inputs)

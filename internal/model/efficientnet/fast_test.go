@@ -2,7 +2,6 @@ package efficientnet
 
 import (
 	"fmt"
-	"path/filepath"
 	"slices"
 	"testing"
 
@@ -11,33 +10,27 @@ import (
 	"consilium/internal/weights"
 )
 
-// fast returns m on kernels, with its own top.
-func fast(t testing.TB, e *tensor.Engine, m *Model, threads int, level kernels.Level) (*Fast, *FastTop) {
+// onKernels returns what load loads, a trunk and its own top.
+func onKernels(t testing.TB, e *tensor.Engine, load func(a *tensor.Arena) (*Fast, *FastTop)) (f *Fast, top *FastTop) {
 	t.Helper()
-	var f *Fast
-	var top *FastTop
-	err := e.Do(t.Context(), func(a *tensor.Arena) error {
-		f, top = NewFast(a, m, threads, level), NewFastTop(a, m.Top())
+	do(t, e, func(a *tensor.Arena) error {
+		f, top = load(a)
 		return nil
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 	t.Cleanup(top.Free)
 	t.Cleanup(f.Free)
 	return f, top
 }
 
+// fast returns m on kernels, with its own top.
+func fast(t testing.TB, e *tensor.Engine, m *Model, threads int, level kernels.Level) (*Fast, *FastTop) {
+	t.Helper()
+	return onKernels(t, e, func(a *tensor.Arena) (*Fast, *FastTop) { return NewFast(a, m, threads, level), NewFastTop(a, m.Top()) })
+}
+
 func TestFastParityWithPyTorch(t *testing.T) {
-	golden, _, err := tensor.ReadSafetensors(filepath.Join("testdata", "golden.safetensors"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	inputs, golden := goldens(t)
 	e, m := newModel(t)
-	var inputs [][]float32
-	for i := range patterns + len(pictures) {
-		inputs = append(inputs, input(t, i))
-	}
 	for level := kernels.Plain; level <= min(kernels.Best(), kernels.AVX512); level++ {
 		t.Run(level.String(), func(t *testing.T) {
 			f, top := fast(t, e, m, 2, level)

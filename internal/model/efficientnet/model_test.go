@@ -90,6 +90,19 @@ func input(t *testing.T, i int) []float32 {
 	return out
 }
 
+// goldens returns the pictures of make_golden.py and what PyTorch makes of them.
+func goldens(t *testing.T) (inputs [][]float32, golden map[string]tensor.Raw) {
+	t.Helper()
+	golden, _, err := tensor.ReadSafetensors(filepath.Join("testdata", "golden.safetensors"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range patterns + len(pictures) {
+		inputs = append(inputs, input(t, i))
+	}
+	return inputs, golden
+}
+
 // newModel loads the network into an engine of its own.
 func newModel(t testing.TB) (*tensor.Engine, *Model) {
 	t.Helper()
@@ -128,10 +141,7 @@ func distance(got, want []float32) float64 {
 }
 
 func TestParityWithPyTorch(t *testing.T) {
-	golden, _, err := tensor.ReadSafetensors(filepath.Join("testdata", "golden.safetensors"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	inputs, golden := goldens(t)
 	e, m := newModel(t)
 	worst := 0.0
 	compare := func(what string, got, want []float32) {
@@ -140,8 +150,7 @@ func TestParityWithPyTorch(t *testing.T) {
 			t.Errorf("%s: differs by %.2g of its greatest value, want at most %.2g", what, d, tolerance)
 		}
 	}
-	for i := range patterns + len(pictures) {
-		x := input(t, i)
+	for i, x := range inputs {
 		do(t, e, func(a *tensor.Arena) error {
 			features, grid := m.Forward(a, a.FromFloat32(x, 1, 3, Side, Side))
 			compare(fmt.Sprintf("features of picture %d", i), a.Float32s(features), golden["features"].Values[i*Dim:(i+1)*Dim])
