@@ -7,37 +7,19 @@ import (
 	"consilium/internal/tensor/tensortest"
 )
 
-// TestOnCUDA: the net on the first CUDA device pass the same probes.
+func models(s *Service) []tensortest.Model { return []tensortest.Model{s} }
+
+// TestOnCUDA: the net on the first CUDA device passes the same probes.
 func TestOnCUDA(t *testing.T) {
-	tensortest.OnCUDA(t, func(t *testing.T, device, precision string) []tensortest.Model {
-		s, err := New(Config{Device: device, GPUPrecision: precision})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { s.Close() })
-		return []tensortest.Model{s}
-	})
+	tensortest.OnCUDA(t, func(device, precision string) (*Service, error) {
+		return New(Config{Device: device, GPUPrecision: precision})
+	}, models)
 }
 
-// TestRounded: in bfloat16, which the CPU knows as well, the readable nets pass the same probes, and what they compute is
-// not taken for what others do.
+// TestRounded: in bfloat16 the readable net passes the same probes.
 func TestRounded(t *testing.T) {
-	open := func(kind tensor.Kind) *Service {
-		s, err := newOn(Config{Threads: 1}, tensor.Options{Device: tensor.CPU, Precision: kind})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { s.Close() })
-		return s
-	}
-	full, s := open(tensor.Float), open(tensor.BFloat16)
+	_, s := tensortest.Rounded(t, func(opt tensor.Options) (*Service, error) { return newOn(Config{Threads: 1}, opt) }, models)
 	if s.fast != nil {
 		t.Error("rounded weights are on the kernels, which know float32 alone")
-	}
-	if s.Digest() == full.Digest() {
-		t.Error("the digest does not name the precision")
-	}
-	if err := s.Probe(t.Context()); err != nil {
-		t.Error(err)
 	}
 }

@@ -8,12 +8,7 @@ import (
 
 // TestOnCUDA: the nets on the first CUDA device pass the same probes.
 func TestOnCUDA(t *testing.T) {
-	tensortest.OnCUDA(t, func(t *testing.T, device, _ string) []tensortest.Model {
-		s, err := New(Config{Device: device})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { s.Close() })
-		return []tensortest.Model{s, s.Writer(), s.Aligner()}
-	})
+	tensortest.OnCUDA(t, func(device, _ string) (*Service, error) {
+		return New(Config{Device: device})
+	}, func(s *Service) []tensortest.Model { return []tensortest.Model{s, s.Writer(), s.Aligner()} })
 }
