@@ -127,19 +127,10 @@ func TestRateDoesNotMatter(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	same, other := cosine(f[0].Vector, f[1].Vector), cosine(f[0].Vector, f[2].Vector)
+	same, other := tensor.Cosine(f[0].Vector, f[1].Vector), tensor.Cosine(f[0].Vector, f[2].Vector)
 	if same < 0.99 || other > same {
 		t.Errorf("cosine %v to itself at 48 kHz, %v to another sound", same, other)
 	}
-}
-
-func cosine(x, y []float32) float64 {
-	var xy, xx, yy float64
-	for i := range x {
-		a, b := float64(x[i]), float64(y[i])
-		xy, xx, yy = xy+a*b, xx+a*a, yy+b*b
-	}
-	return xy / math.Sqrt(xx*yy)
 }
 
 // What a sound is encoded with, in one call or from many at once, must not change its features.

@@ -155,7 +155,7 @@ func (c *calibrator) compare(short [][][]float32, neighbours bool) (same, mean, 
 	least = 1
 	for i, set := range c.whole {
 		for j := range set {
-			one := cosine(set[j], short[i][j])
+			one := tensor.Cosine(set[j], short[i][j])
 			n, mean, least = n+1, mean+one, min(least, one)
 			if neighbours && nearest(set, j) == nearest(short[i], j) {
 				same++
@@ -172,7 +172,7 @@ func nearest(vectors [][]float32, i int) (best int) {
 		if j == i {
 			continue
 		}
-		if s := cosine(v, vectors[i]); s > similarity {
+		if s := tensor.Cosine(v, vectors[i]); s > similarity {
 			best, similarity = j, s
 		}
 	}

@@ -32,7 +32,7 @@ func TestRounded(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i := range texts {
-		vector, tokens := cosine(got[i].Vector, want[i].Vector), cosine(got[i].Tokens, want[i].Tokens)
+		vector, tokens := tensor.Cosine(got[i].Vector, want[i].Vector), tensor.Cosine(got[i].Tokens, want[i].Tokens)
 		if !(vector >= minProbeCosine16 && tokens >= minProbeCosine16) || vector == 1 {
 			t.Errorf("%q: cosine %.6f to float32, %.6f of the tokens, want at least %v", texts[i], vector, tokens, minProbeCosine16)
 		}

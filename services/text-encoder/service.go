@@ -8,7 +8,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"math"
 	"os"
 	"runtime"
 	"runtime/debug"
@@ -329,21 +328,8 @@ func (s *Service) Probe(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("probe the text encoder: %w", err)
 	}
-	if c := cosine(encodings[0].vector, s.probe); !(c >= s.least) {
+	if c := tensor.Cosine(encodings[0].vector, s.probe); !(c >= s.least) {
 		return fmt.Errorf("probe the text encoder: cosine %.6f to the stored vector, want at least %v", c, s.least)
 	}
 	return nil
-}
-
-// cosine returns the cosine of the angle between x and y; NaN if one has no length.
-func cosine(x, y []float32) float64 {
-	if len(x) != len(y) {
-		return math.NaN()
-	}
-	var xy, xx, yy float64
-	for i := range x {
-		a, b := float64(x[i]), float64(y[i])
-		xy, xx, yy = xy+a*b, xx+a*a, yy+b*b
-	}
-	return xy / math.Sqrt(xx*yy)
 }

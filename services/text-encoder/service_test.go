@@ -101,7 +101,7 @@ func TestVectorsEqualPyTorch(t *testing.T) {
 	for i, text := range texts {
 		alone, want := encode(t, s, text)[0], vectors[i*384:][:384]
 		for name, f := range map[string]*analysis.Features{"alone": alone, "batched": batched[i]} {
-			c := cosine(f.Vector, want)
+			c := tensor.Cosine(f.Vector, want)
 			if least = min(least, c); !(c >= minCosine) {
 				t.Errorf("text %d %s: cosine %.8f, want at least %v", i, name, c, minCosine)
 			}
@@ -143,7 +143,7 @@ func TestInt8(t *testing.T) {
 	batched := slices.Concat(encode(t, s, texts[:MaxTexts]...), encode(t, s, texts[MaxTexts:]...))
 	least, total := 1.0, 0.0
 	for i := range texts {
-		c := cosine(batched[i].Vector, vectors[i*384:][:384])
+		c := tensor.Cosine(batched[i].Vector, vectors[i*384:][:384])
 		least, total = min(least, c), total+c
 		if i%10 == 0 && !slices.Equal(encode(t, s, texts[i])[0].Vector, batched[i].Vector) {
 			t.Errorf("text %d has another vector in a batch", i)
@@ -257,7 +257,7 @@ func TestManyCallersGetTheirOwn(t *testing.T) {
 				}
 				for j, f := range features {
 					k := i + 64*j
-					if c := cosine(f.Vector, vectors[k*384:][:384]); !(c >= minCosine) {
+					if c := tensor.Cosine(f.Vector, vectors[k*384:][:384]); !(c >= minCosine) {
 						t.Errorf("goroutine %d: text %d has cosine %v", g, k, c)
 					}
 				}
@@ -295,7 +295,7 @@ func TestCloseWhileBusy(t *testing.T) {
 					}
 					return
 				}
-				if c := cosine(features[0].Vector, vectors[i*384:][:384]); !(c >= minCosine) {
+				if c := tensor.Cosine(features[0].Vector, vectors[i*384:][:384]); !(c >= minCosine) {
 					t.Errorf("text %d has cosine %v", i, c)
 				}
 				select {

@@ -167,7 +167,7 @@ func (c *calibrator) compare(a *tensor.Arena) (map[string]string, error) {
 		top8.Free()
 		figure := analysis.Calibration{Precision: string(analysis.Int8), Samples: len(set.inputs), LeastCosine: 1}
 		for at := 0; at < len(want); at += efficientnet.Dim {
-			one := cosine(want[at:at+efficientnet.Dim], got[at:at+efficientnet.Dim])
+			one := tensor.Cosine(want[at:at+efficientnet.Dim], got[at:at+efficientnet.Dim])
 			figure.MeanCosine += one / float64(len(set.inputs))
 			figure.LeastCosine = min(figure.LeastCosine, one)
 		}

@@ -3,7 +3,6 @@ package visionencoder
 import (
 	"context"
 	"fmt"
-	"math"
 	"slices"
 
 	"consilium/internal/analysis"
@@ -172,17 +171,8 @@ func (e *Encoder) Probe(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("probe the %s: %w", e.name, err)
 	}
-	if c := cosine(encodings[0].vector, e.probe); !(c >= e.service.least) {
+	if c := tensor.Cosine(encodings[0].vector, e.probe); !(c >= e.service.least) {
 		return fmt.Errorf("probe the %s: the vector's cosine to the stored one is %.6f, want at least %v", e.name, c, e.service.least)
 	}
 	return nil
-}
-
-func cosine(x, y []float32) float64 {
-	var xy, xx, yy float64
-	for i := range x {
-		a, b := float64(x[i]), float64(y[i])
-		xy, xx, yy = xy+a*b, xx+a*a, yy+b*b
-	}
-	return xy / math.Sqrt(xx*yy)
 }

@@ -34,7 +34,7 @@ func TestRadiographs(t *testing.T) {
 	if r.Digest() == s.Digest() {
 		t.Error("both encoders have the same digest")
 	}
-	if c := cosine(f.Vector, plain.Vector); c > 0.99 {
+	if c := tensor.Cosine(f.Vector, plain.Vector); c > 0.99 {
 		t.Errorf("both tops see the same: cosine %.4f", c)
 	}
 	if _, err := r.EncodeImage(t.Context(), [][]byte{[]byte("GIF89a")}); analysis.CodeOf(err) != analysis.UnsupportedMedia {

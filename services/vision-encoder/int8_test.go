@@ -46,7 +46,7 @@ func TestInt8(t *testing.T) {
 		want, got := encode(c.whole, c.pictures), encode(c.short, c.pictures)
 		least, total := 1.0, 0.0
 		for i := range got {
-			one := cosine(got[i].Vector, want[i].Vector)
+			one := tensor.Cosine(got[i].Vector, want[i].Vector)
 			least, total = min(least, one), total+one
 		}
 		mean := total / float64(len(got))

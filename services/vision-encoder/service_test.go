@@ -128,7 +128,7 @@ func TestFilesEqualPillowAndPyTorch(t *testing.T) {
 	least, worst := 1.0, 0.0
 	for i, f := range encode(t, s, contents...) {
 		want := raw["vectors"].Values[i*1280:][:1280]
-		c, d := cosine(f.Vector, want), distance(f.Vector, want)
+		c, d := tensor.Cosine(f.Vector, want), distance(f.Vector, want)
 		least, worst = min(least, c), max(worst, d)
 		if !(c >= minCosine) || !(d <= tolerance) {
 			t.Errorf("%s: cosine %.6f and relative difference %.3g, want at least %v and at most %v", filepath.Base(names[i]), c, d, minCosine, tolerance)

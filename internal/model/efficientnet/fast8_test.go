@@ -2,7 +2,6 @@ package efficientnet
 
 import (
 	"fmt"
-	"math"
 	"slices"
 	"testing"
 
@@ -32,15 +31,6 @@ func observed(t testing.TB, e *tensor.Engine, m *Model, inputs [][]float32) (see
 	return seen
 }
 
-func cosine(x, y []float32) float64 {
-	var xy, xx, yy float64
-	for i := range x {
-		a, b := float64(x[i]), float64(y[i])
-		xy, xx, yy = xy+a*b, xx+a*a, yy+b*b
-	}
-	return xy / math.Sqrt(xx*yy)
-}
-
 // In 8 bits the features stay near PyTorch's, and are the same to the bit on every level, beside other pictures and on other threads.
 func TestFast8(t *testing.T) {
 	if kernels.Best() < kernels.AVX512 {
@@ -56,7 +46,7 @@ func TestFast8(t *testing.T) {
 		if i == 10 {
 			continue // the flat grey picture's input is all zeros, and its features are a hundredth of the others'
 		}
-		c := cosine(features[i*Dim:(i+1)*Dim], golden["features"].Values[i*Dim:(i+1)*Dim])
+		c := tensor.Cosine(features[i*Dim:(i+1)*Dim], golden["features"].Values[i*Dim:(i+1)*Dim])
 		t.Logf("picture %d: cosine %.4f", i, c)
 		if mean, n = mean+c, n+1; !(c >= 0.95) {
 			t.Errorf("picture %d: cosine %.4f, want at least 0.95", i, c)
