@@ -4,6 +4,8 @@ package tensor
 import "C"
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"strconv"
@@ -75,6 +77,24 @@ func (o Options) Rounding() string {
 		return o.Precision.String()
 	}
 	return ""
+}
+
+// Digest identifies what a net computes by its weights and whatever else decides it, in that order.
+func Digest(parts ...[]byte) string {
+	h := sha256.New()
+	for _, part := range parts {
+		sum := sha256.Sum256(part)
+		h.Write(sum[:])
+	}
+	return "sha256:" + hex.EncodeToString(h.Sum(nil))
+}
+
+// Digest is Digest of the parts and, if o rounds, of the precision.
+func (o Options) Digest(parts ...[]byte) string {
+	if rounding := o.Rounding(); rounding != "" {
+		parts = append(parts, []byte(rounding))
+	}
+	return Digest(parts...)
 }
 
 // ownStream has the engine's thread use a stream of the device that no other engine has.

@@ -52,6 +52,12 @@ func TestOnProcessor(t *testing.T) {
 	}
 }
 
+func TestDigest(t *testing.T) {
+	if Digest([]byte("ab"), []byte("c")) == Digest([]byte("a"), []byte("bc")) {
+		t.Error("the digest does not tell one part from the next")
+	}
+}
+
 func TestPrecision(t *testing.T) {
 	const third = 1 / float32(3)
 	for kind, want := range map[Kind]float32{0: third, Float: third, Half: 0.33325195, BFloat16: 0.33398438} {

@@ -4,9 +4,7 @@ package audioencoder
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
 	_ "embed"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"math"
@@ -79,7 +77,7 @@ func newOn(cfg Config, opt tensor.Options) (*Service, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the audio encoder's probe: %w", err)
 	}
-	s := &Service{digest: digest(weights.WaveNet, opt), tolerance: probeTolerances[opt.Rounding()], most: batchFrames, decode: make(chan struct{}, decoders), probe: raw["vector"].Values}
+	s := &Service{digest: opt.Digest(weights.WaveNet, []byte(preprocessing)), tolerance: probeTolerances[opt.Rounding()], most: batchFrames, decode: make(chan struct{}, decoders), probe: raw["vector"].Values}
 	raw, metadata, err := tensor.DecodeSafetensors(weights.WaveNet)
 	if err != nil {
 		return nil, fmt.Errorf("read the audio encoder's weights: %w", err)
@@ -118,19 +116,6 @@ func threads(setting int) int {
 		return setting
 	}
 	return min(max(1, runtime.NumCPU()/2), maxThreads)
-}
-
-func digest(file []byte, opt tensor.Options) string {
-	parts := [][]byte{file, []byte(preprocessing)}
-	if rounding := opt.Rounding(); rounding != "" {
-		parts = append(parts, []byte(rounding))
-	}
-	h := sha256.New()
-	for _, part := range parts {
-		sum := sha256.Sum256(part)
-		h.Write(sum[:])
-	}
-	return "sha256:" + hex.EncodeToString(h.Sum(nil))
 }
 
 // Digest identifies the weights, the preprocessing and the precision.

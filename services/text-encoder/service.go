@@ -3,9 +3,7 @@ package textencoder
 
 import (
 	"context"
-	"crypto/sha256"
 	_ "embed"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -99,9 +97,10 @@ func newOn(cfg Config, opt tensor.Options) (_ *Service, err error) {
 			file.Close()
 		}
 	}()
-	s := &Service{digest: digest(file.Bytes(), vocabulary), least: minProbeCosine, file: file}
+	s := &Service{least: minProbeCosine, file: file}
+	parts := [][]byte{file.Bytes(), vocabulary} // of the digest
 	if rounding := opt.Rounding(); rounding != "" {
-		s.digest, s.least = digest(file.Bytes(), vocabulary, []byte(rounding)), minProbeCosine16
+		parts, s.least = append(parts, []byte(rounding)), minProbeCosine16
 	}
 	var plan minilm.Plan
 	if cfg.Precision == analysis.Int8 {
@@ -112,9 +111,10 @@ func newOn(cfg Config, opt tensor.Options) (_ *Service, err error) {
 		if plan, c, err = readPlan(); err != nil {
 			return nil, err
 		}
-		s.digest, s.least = digest(file.Bytes(), vocabulary, []byte(strings.Join(c.Layers, " ")), []byte(arithmetic8)), minProbeCosine8
+		parts, s.least = append(parts, []byte(strings.Join(c.Layers, " ")), []byte(arithmetic8)), minProbeCosine8
 		s.record = &analysis.Calibration{Precision: string(analysis.Int8), Samples: c.Texts, MeanCosine: c.MeanCosine, LeastCosine: c.LeastCosine}
 	}
+	s.digest = tensor.Digest(append(parts, []byte(preprocessing))...)
 	if s.tokenizer, err = wordpiece.New(vocabulary); err != nil {
 		return nil, fmt.Errorf("start the text encoder: %w", err)
 	}
@@ -189,15 +189,6 @@ func read(name string) ([]byte, error) {
 		return nil, fmt.Errorf("start the text encoder: %w", err)
 	}
 	return os.ReadFile(path)
-}
-
-func digest(parts ...[]byte) string {
-	h := sha256.New()
-	for _, part := range append(parts, []byte(preprocessing)) {
-		sum := sha256.Sum256(part)
-		h.Write(sum[:])
-	}
-	return "sha256:" + hex.EncodeToString(h.Sum(nil))
 }
 
 // Digest identifies the weights, the vocabulary and the preprocessing.

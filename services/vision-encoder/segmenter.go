@@ -53,17 +53,7 @@ var (
 
 // newSegmenter loads the nets: lesions is the file of a decoder on the encoder of lungWeights.
 func newSegmenter(s *Service, lesions []byte, workers, decoders int) (*Segmenter, error) {
-	g := &Segmenter{service: s}
-	parts, most := [][]byte{lungWeights, lesions, []byte(segmentation)}, 1
-	if rounding := s.opt.Rounding(); rounding != "" {
-		parts = append(parts, []byte(rounding))
-	}
-	h := sha256.New()
-	for _, part := range parts {
-		sum := sha256.Sum256(part)
-		h.Write(sum[:])
-	}
-	g.digest = "sha256:" + hex.EncodeToString(h.Sum(nil))
+	g, most := &Segmenter{service: s, digest: s.opt.Digest(lungWeights, lesions, []byte(segmentation))}, 1
 	err := s.do(context.Background(), func(a *tensor.Arena) error {
 		err := g.load(a, lesions)
 		most = a.MaxCost(maskBytes, most, MaxImages)

@@ -3,9 +3,7 @@ package visionencoder
 
 import (
 	"context"
-	"crypto/sha256"
 	_ "embed"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
@@ -100,7 +98,7 @@ func newOn(cfg Config, opt tensor.Options) (*Service, error) {
 		return nil, fmt.Errorf("start the vision encoder: %w", err)
 	}
 	s := &Service{opt: opt, least: minProbeCosines[opt.Rounding()], memory: semaphore.NewWeighted(decodeMemory)}
-	var how [][]byte // beside the weights, for the digest
+	how := [][]byte{[]byte(media.ImagePreprocessing)} // beside the weights, for the digest
 	if cfg.Precision == analysis.Int8 {
 		if opt.Device != tensor.CPU {
 			return nil, fmt.Errorf("start the vision encoder: %s runs on the device cpu, found %s", analysis.Int8, cfg.Device)
@@ -108,10 +106,10 @@ func newOn(cfg Config, opt tensor.Options) (*Service, error) {
 		if !HasInt8() {
 			return nil, fmt.Errorf("start the vision encoder: %s needs a processor with AVX-512 and VNNI; %s runs on any", analysis.Int8, analysis.FP32)
 		}
-		how, s.least = [][]byte{int8Record, []byte(arithmetic8)}, minProbeCosine8
+		how, s.least = append([][]byte{int8Record, []byte(arithmetic8)}, how...), minProbeCosine8
 	}
-	s.Encoder = &Encoder{service: s, name: "vision encoder", digest: digest(opt, append([][]byte{file}, how...)...)}
-	s.radiographs = &Encoder{service: s, name: "radiograph encoder", digest: digest(opt, append([][]byte{file, radiographWeights}, how...)...)}
+	s.Encoder = &Encoder{service: s, name: "vision encoder", digest: opt.Digest(append([][]byte{file}, how...)...)}
+	s.radiographs = &Encoder{service: s, name: "radiograph encoder", digest: opt.Digest(append([][]byte{file, radiographWeights}, how...)...)}
 	if s.probe, err = readProbe(probeGolden); err != nil {
 		return nil, fmt.Errorf("start the vision encoder: %w", err)
 	}
@@ -198,20 +196,6 @@ func (s *Service) freeModel(a *tensor.Arena) {
 		s.radiographs.top.Free(a)
 	}
 	s.model, s.top, s.radiographs.top = nil, nil, nil
-}
-
-// digest identifies weights, what happens to a picture before the net, and the precision.
-func digest(opt tensor.Options, weights ...[]byte) string {
-	parts := append(weights, []byte(media.ImagePreprocessing))
-	if rounding := opt.Rounding(); rounding != "" {
-		parts = append(parts, []byte(rounding))
-	}
-	h := sha256.New()
-	for _, part := range parts {
-		sum := sha256.Sum256(part)
-		h.Write(sum[:])
-	}
-	return "sha256:" + hex.EncodeToString(h.Sum(nil))
 }
 
 // readProbe returns the vector that a file holds.
