@@ -69,6 +69,20 @@ func teams(t *testing.T, run func(t *testing.T, team *Team)) {
 	}
 }
 
+// panics runs calls that have to panic.
+func panics(t *testing.T, calls map[string]func()) {
+	for name, call := range calls {
+		t.Run(name, func(t *testing.T) {
+			defer func() {
+				if recover() == nil {
+					t.Error("no panic")
+				}
+			}()
+			call()
+		})
+	}
+}
+
 func TestMultiply(t *testing.T) {
 	teams(t, func(t *testing.T, team *Team) {
 		rng := rand.New(rand.NewPCG(1, 1))
@@ -251,7 +265,7 @@ func TestWrongSizesPanic(t *testing.T) {
 	team := NewTeam(1, Plain)
 	defer team.Free()
 	few, enough := make([]float32, 64), make([]float32, 128)
-	for name, wrong := range map[string]func(){
+	panics(t, map[string]func(){
 		"x":         func() { team.Multiply(layer, few, 2, Keep, nil, enough) },
 		"y":         func() { team.Multiply(layer, enough, 2, Keep, nil, few) },
 		"residual":  func() { team.Multiply(layer, enough, 2, Add, few, enough) },
@@ -261,16 +275,7 @@ func TestWrongSizesPanic(t *testing.T) {
 		"bytes of":  func() { team.Quantise(few, 1, 64, NewBytes(1, 64)) },
 		"heads":     func() { team.Attend(Text{Start: []int32{0, 1}, Dim: 64, Heads: 4}, make([]float32, 192), few) },
 		"threads":   func() { NewTeam(0, Plain) },
-	} {
-		t.Run(name, func(t *testing.T) {
-			defer func() {
-				if recover() == nil {
-					t.Error("no panic")
-				}
-			}()
-			wrong()
-		})
-	}
+	})
 }
 
 func TestGate(t *testing.T) {
