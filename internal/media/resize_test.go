@@ -42,23 +42,21 @@ func TestResizeIsThatOfImaging(t *testing.T) {
 	}
 }
 
-// BenchmarkResize compares both on a radiograph's size: go test -bench Resize ./internal/media
+// BenchmarkResize compares both, from a thumbnail to a radiograph: go test -bench Resize ./internal/media
 func BenchmarkResize(b *testing.B) {
 	rng := rand.New(rand.NewPCG(1, 2))
-	for _, side := range []int{512, 1024, 2000} {
-		img := image.NewGray(image.Rect(0, 0, side, side))
-		for i := range img.Pix {
-			img.Pix[i] = uint8(rng.IntN(256))
+	for _, side := range []int{64, 512, 1024, 2000} {
+		for kind, img := range noisy(rng, side, side) {
+			b.Run(fmt.Sprintf("%d/%s/here", side, kind), func(b *testing.B) {
+				for b.Loop() {
+					resize(img, 224, 224)
+				}
+			})
+			b.Run(fmt.Sprintf("%d/%s/imaging", side, kind), func(b *testing.B) {
+				for b.Loop() {
+					imaging.Resize(img, 224, 224, imaging.CatmullRom)
+				}
+			})
 		}
-		b.Run(fmt.Sprintf("%d/here", side), func(b *testing.B) {
-			for b.Loop() {
-				resize(img, 224, 224)
-			}
-		})
-		b.Run(fmt.Sprintf("%d/imaging", side), func(b *testing.B) {
-			for b.Loop() {
-				imaging.Resize(img, 224, 224, imaging.CatmullRom)
-			}
-		})
 	}
 }
