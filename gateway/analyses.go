@@ -54,7 +54,7 @@ func (s *server) AskStudy(ctx context.Context, request api.AskStudyRequestObject
 		return answer, s.Store.CreateAnswer(ctx, answer)
 	}
 	// What a study holds is remembered; the store refuses the answer if the study has changed or is gone.
-	name := analysis.Tenant(ctx) + "/" + request.StudyId
+	name := recently(ctx, request.StudyId)
 	if artefacts, ok := s.recent.Get(name); ok {
 		answer, err := ask(&analysis.Study{Artefacts: artefacts}, len(artefacts))
 		switch analysis.CodeOf(err) {
@@ -78,6 +78,11 @@ func (s *server) AskStudy(ctx context.Context, request api.AskStudyRequestObject
 		return nil, err
 	}
 	return api.AskStudy200JSONResponse(answerOf(answer)), nil
+}
+
+// recently names a study in server.recent.
+func recently(ctx context.Context, studyID string) string {
+	return analysis.Tenant(ctx) + "/" + studyID
 }
 
 // answerOn asks a question about these artefacts of a study.

@@ -2,12 +2,50 @@ package gateway
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 
 	"consilium/gateway/client"
 	"consilium/internal/analysis"
 	"consilium/internal/cache"
 )
+
+// reads counts how often a study is read from its store.
+type reads struct {
+	analysis.Store
+	studies atomic.Int64
+}
+
+func (r *reads) Study(ctx context.Context, id string) (*analysis.Study, error) {
+	r.studies.Add(1)
+	return r.Store.Study(ctx, id)
+}
+
+// TestAStudyThatIsAskedAboutIsNotReadAgain asks about a study that was stored here, and about one that somebody else stored.
+func TestAStudyThatIsAskedAboutIsNotReadAgain(t *testing.T) {
+	store := &reads{}
+	f := newFixture(t, func(d *Deps) { store.Store, d.Store = d.Store, store })
+	stored := f.create(item{"text", []byte("A note.")}, item{"image", picture(1)})
+	theirs := &analysis.Study{Artefacts: []analysis.Artefact{{Modality: analysis.Text, MediaType: analysis.TextMediaType}}}
+	if err := f.store.CreateStudy(analysis.WithTenant(context.Background(), analysis.DefaultTenant), theirs, [][]byte{[]byte("Another note.")}); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		name, study      string
+		artefacts, reads int
+	}{{"stored here", stored.Id, 2, 0}, {"stored elsewhere", theirs.ID, 1, 1}} {
+		store.studies.Store(0)
+		for range 2 {
+			r, err := f.client.AskStudyWithResponse(context.Background(), test.study, client.QuestionRequest{Question: "Is it red?"})
+			if err != nil || r.JSON200 == nil || len(r.JSON200.Artefacts) != test.artefacts {
+				t.Fatalf("%s: %v: answered %s, want an answer about %d artefacts", test.name, err, r.Body, test.artefacts)
+			}
+		}
+		if n := store.studies.Load(); n != int64(test.reads) {
+			t.Errorf("%s: the study was read %d times, want %d", test.name, n, test.reads)
+		}
+	}
+}
 
 // TestWhatAnotherGatewayDidIsSeen asks about a study that this gateway remembers, and that changes behind its back.
 func TestWhatAnotherGatewayDidIsSeen(t *testing.T) {

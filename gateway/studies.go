@@ -41,6 +41,7 @@ func (s *server) CreateStudy(ctx context.Context, request api.CreateStudyRequest
 	if err := s.storeDraft(ctx, d); err != nil {
 		return nil, err
 	}
+	s.recent.Put(recently(ctx, d.study.ID), d.study.Artefacts) // the next thing that is done with it is mostly a question
 	created := studyOf(d.study)
 	if len(d.warnings) > 0 {
 		created.Warnings = &d.warnings
