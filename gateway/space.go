@@ -27,7 +27,7 @@ type Space struct {
 
 const (
 	// indexBatch is how many artefacts are encoded together in the background, indexEvery how often there is a look for new
-	// ones.
+	// ones: at those that came meanwhile together, since each look takes its time from whoever asks about what was just stored.
 	indexBatch = 16
 	indexEvery = 2 * time.Second
 )
@@ -69,8 +69,8 @@ func (s *Space) Run(ctx context.Context, log *slog.Logger) {
 		if err != nil && ctx.Err() == nil && !failing {
 			log.WarnContext(ctx, "no vectors are made; it is tried again", "error", err.Error())
 		}
-		if failing = err != nil; n > 0 && !failing {
-			continue
+		if failing = err != nil; n == indexBatch && !failing {
+			continue // there are more
 		}
 		select {
 		case <-ctx.Done():
