@@ -39,10 +39,11 @@ type Store struct {
 	pool  *pgxpool.Pool
 	blobs Blobs
 	queue *river.Client[pgx.Tx] // takes the items of jobs; works on none
-	// answers stores those that come at the same time together.
-	answers *batch.Batcher[newAnswer, time.Time]
-	index   atomic.Pointer[bool] // whether there is an index of vectors; nil until somebody asked
-	large   sync.Map             // tenants with many vectors, and when that was found
+	// answers stores those that come at the same time together, by the one connection of recorder.
+	answers  *batch.Batcher[newAnswer, time.Time]
+	recorder *pgxpool.Pool
+	index    atomic.Pointer[bool] // whether there is an index of vectors; nil until somebody asked
+	large    sync.Map             // tenants with many vectors, and when that was found
 }
 
 var _ analysis.Store = (*Store)(nil)
@@ -66,7 +67,12 @@ func Open(ctx context.Context, url string, blobs Blobs) (*Store, error) {
 		pool.Close()
 		return nil, fmt.Errorf("open the queue of jobs: %w", err)
 	}
-	s := &Store{pool: pool, blobs: blobs, queue: queue}
+	recorder, err := newRecorder(ctx, config)
+	if err != nil {
+		pool.Close()
+		return nil, fmt.Errorf("open the database for answers: %w", err)
+	}
+	s := &Store{pool: pool, blobs: blobs, queue: queue, recorder: recorder}
 	s.answers = batch.New(batch.Config{MaxCost: maxNewAnswers, Queue: maxWaitingAnswers, Workers: 1}, func(newAnswer) int { return 1 }, s.insertAnswers)
 	return s, nil
 }
@@ -74,6 +80,7 @@ func Open(ctx context.Context, url string, blobs Blobs) (*Store, error) {
 // Close waits for the calls in progress and closes every connection.
 func (s *Store) Close() {
 	s.answers.Close()
+	s.recorder.Close()
 	s.pool.Close()
 }
 
