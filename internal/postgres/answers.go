@@ -37,11 +37,14 @@ const (
 	storeTime = 30 * time.Second
 )
 
-// newRecorder returns a connection that plans a statement once. The planner takes an array that it does not know for ten rows, so it
+// recorders is how many store answers: one makes its rows while what the other made goes to the disk.
+const recorders = 2
+
+// newRecorder returns connections that plan a statement once. The planner takes an array that it does not know for ten rows, so it
 // would plan the insertion of one answer anew each time, which takes a sixth of the time of storing it.
 func newRecorder(ctx context.Context, of *pgxpool.Config) (*pgxpool.Pool, error) {
 	config := of.Copy()
-	config.MinConns, config.MinIdleConns, config.MaxConns = 0, 0, 1
+	config.MinConns, config.MinIdleConns, config.MaxConns = 0, 0, recorders
 	config.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
 		_, err := conn.Exec(ctx, "SET plan_cache_mode = force_generic_plan")
 		return err

@@ -39,7 +39,7 @@ type Store struct {
 	pool  *pgxpool.Pool
 	blobs Blobs
 	queue *river.Client[pgx.Tx] // takes the items of jobs; works on none
-	// answers stores those that come at the same time together, by the one connection of recorder.
+	// answers stores those that come at the same time together, by the connections of recorder.
 	answers  *batch.Batcher[newAnswer, time.Time]
 	recorder *pgxpool.Pool
 	index    atomic.Pointer[bool] // whether there is an index of vectors; nil until somebody asked
@@ -73,7 +73,7 @@ func Open(ctx context.Context, url string, blobs Blobs) (*Store, error) {
 		return nil, fmt.Errorf("open the database for answers: %w", err)
 	}
 	s := &Store{pool: pool, blobs: blobs, queue: queue, recorder: recorder}
-	s.answers = batch.New(batch.Config{MaxCost: maxNewAnswers, Queue: maxWaitingAnswers, Workers: 1}, func(newAnswer) int { return 1 }, s.insertAnswers)
+	s.answers = batch.New(batch.Config{MaxCost: maxNewAnswers, Queue: maxWaitingAnswers, Workers: recorders}, func(newAnswer) int { return 1 }, s.insertAnswers)
 	return s, nil
 }
 
