@@ -59,18 +59,15 @@ func (role role) pack(requests []*analysis.FuseRequest) ([]Tensor, error) {
 		return nil, nil
 	}
 	first, n := sets[0], len(sets)
-	vectors, tokens := first.Vector, first.Tokens
-	if n > 1 {
-		vectors = slices.Concat(column(sets, func(f *analysis.Features) []float32 { return f.Vector })...)
-		tokens = slices.Concat(column(sets, func(f *analysis.Features) []float32 { return f.Tokens })...)
-	}
 	var grids, lengths []int64
+	total := 0
 	for _, f := range sets {
 		grids, lengths = append(grids, int64(f.Rows), int64(f.Cols)), append(lengths, int64(f.TokenCount))
+		total += f.TokenCount
 	}
 	tensors := []Tensor{
-		floats(role.prefix+"_embedding", vectors, n, len(first.Vector)),
-		floats(role.prefix+"_tokens", tokens, 1, len(tokens)/first.TokenDim, first.TokenDim),
+		joined(role.prefix+"_embedding", column(sets, func(f *analysis.Features) []float32 { return f.Vector }), n, len(first.Vector)),
+		joined(role.prefix+"_tokens", column(sets, func(f *analysis.Features) []float32 { return f.Tokens }), 1, total, first.TokenDim),
 	}
 	if role.modality == analysis.Image {
 		tensors = append(tensors, ints("image_grid", grids, n, 2))

@@ -3,6 +3,7 @@ package wire
 import (
 	"bytes"
 	"reflect"
+	"slices"
 	"testing"
 )
 
@@ -68,7 +69,7 @@ func checkAgain(t *testing.T, tensors []Tensor, specs []Spec, maxRows int) {
 			t.Fatalf("%s of shape %v holds %d elements", tensor.Name, tensor.Shape, n)
 		}
 		// Compared as bytes, in which one NaN equals the same NaN.
-		if !reflect.DeepEqual(tensor.Shape, again[i].Shape) || !bytes.Equal(tensor.binary(), again[i].binary()) {
+		if !reflect.DeepEqual(tensor.Shape, again[i].Shape) || !bytes.Equal(slices.Concat(tensor.binary()...), slices.Concat(again[i].binary()...)) {
 			t.Fatalf("%s changed on the way", tensor.Name)
 		}
 	}

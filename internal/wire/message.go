@@ -201,16 +201,21 @@ func (t *Tensor) decodeByteStrings(data []byte, count int) error {
 }
 
 // binary returns t's data as the binary extension wants it, in t's own memory if it lies there like that.
-func (t *Tensor) binary() []byte {
-	if view, ok := bytesOf(t.Floats); ok {
-		return view
+func (t *Tensor) binary() (parts [][]byte) {
+	if t.Datatype == FP32 {
+		for _, values := range append([][]float32{t.Floats}, t.behind...) {
+			view, ok := bytesOf(values)
+			if !ok {
+				for _, v := range values {
+					view = binary.LittleEndian.AppendUint32(view, math.Float32bits(v))
+				}
+			}
+			parts = append(parts, view)
+		}
+		return parts
 	}
 	to := make([]byte, 0, t.binarySize())
 	switch t.Datatype {
-	case FP32:
-		for _, v := range t.Floats {
-			to = binary.LittleEndian.AppendUint32(to, math.Float32bits(v))
-		}
 	case INT64:
 		for _, v := range t.Ints {
 			to = binary.LittleEndian.AppendUint64(to, uint64(v))
@@ -228,14 +233,18 @@ func (t *Tensor) binary() []byte {
 			to = append(binary.LittleEndian.AppendUint32(to, uint32(len(v))), v...)
 		}
 	}
-	return to
+	return [][]byte{to}
 }
 
 // binarySize is how many bytes binary returns.
 func (t *Tensor) binarySize() int {
 	switch t.Datatype {
 	case FP32:
-		return 4 * len(t.Floats)
+		size := floatSize * len(t.Floats)
+		for _, values := range t.behind {
+			size += floatSize * len(values)
+		}
+		return size
 	case INT64:
 		return 8 * len(t.Ints)
 	case BOOL:
@@ -252,7 +261,7 @@ func (t *Tensor) binarySize() int {
 func (t *Tensor) json() (json.RawMessage, error) {
 	switch t.Datatype {
 	case FP32:
-		return json.Marshal(orEmpty(t.Floats))
+		return json.Marshal(orEmpty(slices.Concat(append([][]float32{t.Floats}, t.behind...)...)))
 	case INT64:
 		return json.Marshal(orEmpty(t.Ints))
 	case BOOL:
@@ -312,7 +321,7 @@ func assemble(m *message, tensors []Tensor, asBinary func(name string) bool) (pa
 			}
 			headerLength, parts = len(header), append(parts, header)
 		}
-		parts = append(parts, tensors[i].binary())
+		parts = append(parts, tensors[i].binary()...)
 	}
 	if headerLength < 0 {
 		parts = [][]byte{header}

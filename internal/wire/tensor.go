@@ -48,10 +48,19 @@ type Tensor struct {
 	Ints     []int64
 	Bools    []bool
 	Bytes    [][]byte
+	// behind are floats that follow Floats, each where it lies: only a tensor that is to be sent has some.
+	behind [][]float32
 }
 
 func floats(name string, values []float32, shape ...int) Tensor {
 	return Tensor{Name: name, Datatype: FP32, Shape: shape, Floats: values}
+}
+
+// joined is floats of values that lie in several places, at least one.
+func joined(name string, values [][]float32, shape ...int) Tensor {
+	t := floats(name, values[0], shape...)
+	t.behind = values[1:]
+	return t
 }
 
 func ints(name string, values []int64, shape ...int) Tensor {
