@@ -47,10 +47,27 @@ func (f *fixture) tables(column string) []string {
 		WHERE c.table_schema = current_schema() AND t.table_type = 'BASE TABLE' AND ($1 = '' OR column_name = $1) ORDER BY 1`, column)
 }
 
+// remembered is a Redis and the cache that writes to it.
+type remembered struct {
+	*redis.Client
+	memory *cache.Cache
+}
+
+func connect(t *testing.T, url string) *remembered {
+	t.Helper()
+	client, err := cache.Connect(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { client.Close() })
+	return &remembered{Client: client}
+}
+
 // remembering puts a cache on an own Redis in front of the models and lets deletions reach it.
-func remembering(t *testing.T, client *redis.Client) func(*Deps) {
+func remembering(r *remembered) func(*Deps) {
 	return func(d *Deps) {
-		memory := cache.New(client, cache.DefaultOptions, d.Log, prometheus.NewRegistry())
+		memory := cache.New(r.Client, cache.DefaultOptions, d.Log, prometheus.NewRegistry())
+		r.memory = memory
 		path := d.Analyzer.(*pipeline.Pipeline)
 		digest := func(of string) cache.Digest {
 			return func(context.Context) (string, error) { return of + "-digest", nil }
@@ -63,9 +80,10 @@ func remembering(t *testing.T, client *redis.Client) func(*Deps) {
 }
 
 // entries returns the keys of the cache without the marks of what was deleted, which hold nothing.
-func entries(t *testing.T, client *redis.Client) []string {
+func entries(t *testing.T, r *remembered) []string {
 	t.Helper()
-	keys, err := client.Keys(context.Background(), "*").Result()
+	r.memory.Flush()
+	keys, err := r.Keys(context.Background(), "*").Result()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,12 +94,8 @@ func entries(t *testing.T, client *redis.Client) []string {
 
 // TestADeletedStudyIsGone looks everywhere: in every table, every file and every key.
 func TestADeletedStudyIsGone(t *testing.T) {
-	redisClient, err := cache.Connect(startValkey(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer redisClient.Close()
-	f := newFixture(t, remembering(t, redisClient))
+	redis := connect(t, startValkey(t))
+	f := newFixture(t, remembering(redis))
 	work := func(study *client.Study, question string) (report string) {
 		t.Helper()
 		answer, err := f.client.AskStudyWithResponse(context.Background(), study.Id, client.QuestionRequest{Question: question})
@@ -97,7 +111,7 @@ func TestADeletedStudyIsGone(t *testing.T) {
 	}
 	kept := f.create(item{"text", []byte("Kept.")}, item{"image", picture(1)}, item{"audio", sound()})
 	work(kept, "Is it kept?")
-	before, files := entries(t, redisClient), f.files()
+	before, files := entries(t, redis), f.files()
 
 	doomed := f.create(item{"metadata", []byte(`{"title":"Doomed film","accession":"D-1","study_date":"2026-01-01","labels":{"ward":"doomed ward"}}`)},
 		item{"text", []byte("Doomed note.")}, item{"image", picture(2)}, item{"audio", sound()})
@@ -108,7 +122,7 @@ func TestADeletedStudyIsGone(t *testing.T) {
 			traces = append(traces, a.Sha256)
 		}
 	}
-	if grown := entries(t, redisClient); len(grown) <= len(before) {
+	if grown := entries(t, redis); len(grown) <= len(before) {
 		t.Fatalf("the cache holds %d entries, as before", len(grown))
 	}
 	found := map[string]bool{}
@@ -155,7 +169,7 @@ func TestADeletedStudyIsGone(t *testing.T) {
 	if len(found) > 0 {
 		t.Errorf("after the deletion there are still %v", found)
 	}
-	if got := entries(t, redisClient); !slices.Equal(got, before) {
+	if got := entries(t, redis); !slices.Equal(got, before) {
 		t.Errorf("the cache holds\n%v\nwant\n%v", got, before)
 	}
 	if got := f.files(); got != files {
@@ -168,14 +182,10 @@ func TestADeletedStudyIsGone(t *testing.T) {
 
 func TestACacheThatWasAwayForgetsLater(t *testing.T) {
 	url := startValkey(t)
-	redisClient, err := cache.Connect(url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer redisClient.Close()
+	redis := connect(t, url)
 	var later func(context.Context) error
 	f := newFixture(t, func(d *Deps) {
-		remembering(t, redisClient)(d)
+		remembering(redis)(d)
 		later = d.Forget
 		away, err := cache.Connect("redis://127.0.0.1:1")
 		if err != nil {
@@ -188,17 +198,17 @@ func TestACacheThatWasAwayForgetsLater(t *testing.T) {
 	if answer, err := f.client.AskStudyWithResponse(context.Background(), study.Id, client.QuestionRequest{Question: "Is it red?"}); err != nil || answer.JSON200 == nil {
 		t.Fatal(err)
 	}
-	remembered := entries(t, redisClient)
+	remembered := entries(t, redis)
 	if deleted, err := f.client.DeleteStudyWithResponse(context.Background(), study.Id); err != nil || deleted.StatusCode() != 204 {
 		t.Fatal(err)
 	}
-	if got := entries(t, redisClient); len(remembered) == 0 || !slices.Equal(got, remembered) || len(f.query("SELECT sha256 FROM forgotten")) == 0 {
+	if got := entries(t, redis); len(remembered) == 0 || !slices.Equal(got, remembered) || len(f.query("SELECT sha256 FROM forgotten")) == 0 {
 		t.Errorf("the cache was away and holds %d of %d entries", len(got), len(remembered))
 	}
 	if err := later(context.Background()); err != nil {
 		t.Fatal(err)
 	}
-	index := fmt.Sprintf("%q", entries(t, redisClient))
+	index := fmt.Sprintf("%q", entries(t, redis))
 	for _, a := range study.Artefacts {
 		if strings.Contains(index, a.Sha256) {
 			t.Errorf("the cache still remembers %s", a.Modality)

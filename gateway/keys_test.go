@@ -21,7 +21,6 @@ import (
 	"consilium/gateway/client"
 	"consilium/gateway/conform"
 	"consilium/internal/analysis"
-	"consilium/internal/cache"
 )
 
 // bearer sends every request with a header Authorization.
@@ -218,13 +217,9 @@ func TestNobodySeesAnotherTenant(t *testing.T) {
 
 // TestEverythingIsDeleted looks in every table, every file and every key for what one tenant stored, and for what another did.
 func TestEverythingIsDeleted(t *testing.T) {
-	redisClient, err := cache.Connect(startValkey(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer redisClient.Close()
+	redis := connect(t, startValkey(t))
 	f := whole(t)
-	remembering(t, redisClient)(&f.deps)
+	remembering(redis)(&f.deps)
 	f = f.locked(f.key(analysis.Key{Tenant: analysis.DefaultTenant, Name: "owner", Manage: true}))
 	other := f.locked(f.key(analysis.Key{Tenant: "other", Name: "other"}))
 	kept := other.create(item{"text", []byte("Kept.")}, item{"image", picture(77)}, item{"audio", sound()})
@@ -232,7 +227,7 @@ func TestEverythingIsDeleted(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.indexed()
-	remembered := entries(t, redisClient)
+	remembered := entries(t, redis)
 	known := f.known()
 	if _, err := f.client.AskStudyWithResponse(t.Context(), strings.Trim(known["study_id"][0], `"`), client.QuestionRequest{Question: "Is it there?"}); err != nil {
 		t.Fatal(err)
@@ -247,7 +242,7 @@ func TestEverythingIsDeleted(t *testing.T) {
 		return left
 	}
 	was, of := rows(analysis.DefaultTenant), rows("other")
-	if len(was) < 12 || len(of) < 3 || len(entries(t, redisClient)) <= len(remembered) {
+	if len(was) < 12 || len(of) < 3 || len(entries(t, redis)) <= len(remembered) {
 		t.Fatalf("there is only %v and %v", was, of)
 	}
 	for _, confirm := range []string{"", "?confirm=other", "?confirm=default&confirm=default"} {
@@ -281,7 +276,7 @@ func TestEverythingIsDeleted(t *testing.T) {
 	}); err != nil {
 		t.Error(err)
 	}
-	if got := slices.DeleteFunc(entries(t, redisClient), func(key string) bool { return strings.HasPrefix(key, "consilium:knowledge:") }); !slices.Equal(got, remembered) { // facts go by themselves within a day
+	if got := slices.DeleteFunc(entries(t, redis), func(key string) bool { return strings.HasPrefix(key, "consilium:knowledge:") }); !slices.Equal(got, remembered) { // facts go by themselves within a day
 		t.Errorf("the cache holds\n%v\nwant\n%v", got, remembered)
 	}
 	// The tenant goes on.

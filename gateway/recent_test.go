@@ -7,7 +7,6 @@ import (
 
 	"consilium/gateway/client"
 	"consilium/internal/analysis"
-	"consilium/internal/cache"
 )
 
 // reads counts how often a study is read from its store.
@@ -49,12 +48,7 @@ func TestAStudyThatIsAskedAboutIsNotReadAgain(t *testing.T) {
 
 // TestWhatAnotherGatewayDidIsSeen asks about a study that this gateway remembers, and that changes behind its back.
 func TestWhatAnotherGatewayDidIsSeen(t *testing.T) {
-	redisClient, err := cache.Connect(startValkey(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer redisClient.Close()
-	f := newFixture(t, remembering(t, redisClient))
+	f := newFixture(t, remembering(connect(t, startValkey(t))))
 	study, other := f.create(item{"image", picture(1)}), f.create(item{"image", picture(2)})
 	ids := map[string]bool{}
 	ask := func(image string) {

@@ -132,6 +132,7 @@ func Build(ctx context.Context, config Config, log *slog.Logger, observer *serve
 		})
 	}
 	memory := cache.New(client, cache.DefaultOptions, log, observer.Registry)
+	closers = append(closers, memory.Flush)
 	if client != nil {
 		deps.Parts = append(deps.Parts, Part{Name: "redis", Ready: memory.Ready})
 	}

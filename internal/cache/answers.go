@@ -79,7 +79,7 @@ func (a *Answers) Answer(ctx context.Context, asked *Asked, compute func() (*ana
 			}
 		}
 		key := asked.key(result.Models) // the models may have changed since we asked
-		a.cache.set(ctx, key, encoded, inputs...)
+		a.cache.set(key, func() []byte { return encoded }, inputs...)
 		a.cache.answers.Put(key, result)
 	}
 	return result, nil

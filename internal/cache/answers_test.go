@@ -67,6 +67,7 @@ func TestAnswersAreRememberedByAllThatDeterminesThem(t *testing.T) {
 			if err != nil || !reflect.DeepEqual(got, want) {
 				t.Errorf("%s: got %+v, %v, want %+v", test.name, got, err, want)
 			}
+			from.cache.Flush()
 			if test.computed {
 				break
 			}

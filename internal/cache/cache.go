@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -43,12 +44,17 @@ type Cache struct {
 	flights singleflight.Group
 	answers Recent[*analysis.Result] // in front of Redis
 	lookups *prometheus.CounterVec
+	writing chan struct{} // holds a token for each entry that is on its way to Redis
+	flush   sync.Mutex
 }
+
+// writers is how many entries may be on their way to Redis; whoever has one more waits.
+const writers = 16
 
 // New returns a cache on client, which may be nil. Its counter is registered with metrics.
 func New(client *redis.Client, options Options, log *slog.Logger, metrics prometheus.Registerer) *Cache {
 	c := &Cache{
-		redis: client, options: options,
+		redis: client, options: options, writing: make(chan struct{}, writers),
 		breaker: breaker{cooldown: options.Cooldown, log: log},
 		lookups: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "consilium_cache_lookups_total", Help: "Looked-up entries by kind and outcome: hit, miss, or bypass when Redis or the model's digest is not there.",

@@ -158,6 +158,7 @@ func TestFeaturesAreRemembered(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
+				c.Flush()
 				return features
 			}
 			reached := func(want int64) {
@@ -195,7 +196,8 @@ func TestFeaturesAreRemembered(t *testing.T) {
 func TestResultsAreRemembered(t *testing.T) {
 	ctx := context.Background()
 	m := &model{digest: "d1"}
-	f := newCache(connect(t), DefaultOptions).Fuser(m, m.Digest)
+	c := newCache(connect(t), DefaultOptions)
+	f := c.Fuser(m, m.Digest)
 	text := func(value float32, digest string) *analysis.Features {
 		return &analysis.Features{Modality: analysis.Text, Vector: []float32{value}, Tokens: []float32{value}, TokenCount: 1, TokenDim: 1, Model: digest}
 	}
@@ -204,6 +206,7 @@ func TestResultsAreRemembered(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	c.Flush()
 	again, err := analysis.FuseOne(ctx, f, &base)
 	if err != nil || !reflect.DeepEqual(first, again) || m.inputs.Load() != 1 {
 		t.Errorf("got %+v, %v after %d calls, want %+v after 1", again, err, m.inputs.Load(), first)
@@ -283,6 +286,7 @@ func TestRedisComesBack(t *testing.T) {
 		if _, err := c.TextEncoder(m, m.Digest).EncodeText(ctx, []string{"a"}, false); err != nil {
 			t.Fatal(err)
 		}
+		c.Flush()
 	}
 	c.breaker.report(ctx, "read", errors.New("connection reset"))
 	encode() // asks again, since the cooldown is over
@@ -296,13 +300,15 @@ func TestWhatRedisHoldsIsNotTrusted(t *testing.T) {
 	ctx := context.Background()
 	client := connect(t)
 	m := &model{digest: "d"}
-	e := newCache(client, DefaultOptions).VisionEncoder(m, m.Digest)
+	c := newCache(client, DefaultOptions)
+	e := c.VisionEncoder(m, m.Digest)
 	encode := func() {
 		t.Helper()
 		features, err := e.EncodeImage(ctx, [][]byte{[]byte("picture")})
 		if err != nil || features[0].Vector[0] != 7 {
 			t.Fatalf("got %v, %v", features, err)
 		}
+		c.Flush()
 	}
 	encode()
 	keys, err := client.Keys(ctx, "consilium:image:*").Result()

@@ -123,7 +123,7 @@ func (c *Cache) encode(ctx context.Context, modality analysis.Modality, digest D
 			if f != nil && f.Check() == nil {
 				f.Input = hex.EncodeToString([]byte(sums[missing[i]]))
 				// Under the digest that made it: the model may have changed since we asked.
-				c.set(ctx, key(kind, f.Model, strconv.FormatBool(strict), sums[missing[i]]), encodeFeatures(f), f.Input)
+				c.set(key(kind, f.Model, strconv.FormatBool(strict), sums[missing[i]]), func() []byte { return encodeFeatures(f) }, f.Input)
 			}
 		}
 		return made, nil

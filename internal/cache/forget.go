@@ -52,9 +52,32 @@ func (c *Cache) forget(ctx context.Context, input string) error {
 }
 
 // set stores an entry that was made of the inputs with these SHA-256, if Redis can be reached and the entry is not too
-// large.
-func (c *Cache) set(ctx context.Context, key string, value []byte, inputs ...string) {
-	if c.redis == nil || len(value) > c.options.MaxValueBytes || !c.breaker.closed() {
+// large. It returns at once: whoever asks waits for the answer, not for what is remembered of it.
+func (c *Cache) set(key string, value func() []byte, inputs ...string) {
+	if c.redis == nil || !c.breaker.closed() {
+		return
+	}
+	c.writing <- struct{}{}
+	go func() {
+		defer func() { <-c.writing }()
+		c.write(context.Background(), key, value(), inputs)
+	}()
+}
+
+// Flush returns when what was set before is stored.
+func (c *Cache) Flush() {
+	c.flush.Lock()
+	defer c.flush.Unlock()
+	for range writers {
+		c.writing <- struct{}{}
+	}
+	for range writers {
+		<-c.writing
+	}
+}
+
+func (c *Cache) write(ctx context.Context, key string, value []byte, inputs []string) {
+	if len(value) > c.options.MaxValueBytes {
 		return
 	}
 	var gone []*redis.IntCmd
@@ -72,8 +95,20 @@ func (c *Cache) set(ctx context.Context, key string, value []byte, inputs ...str
 	}
 	for _, there := range gone {
 		if there.Val() > 0 {
-			c.breaker.report(ctx, "write", c.redis.Unlink(ctx, key).Err())
+			c.breaker.report(ctx, "write", c.withdraw(ctx, key, inputs))
 			return
 		}
 	}
+}
+
+// withdraw removes an entry and what says that it is there.
+func (c *Cache) withdraw(ctx context.Context, key string, inputs []string) error {
+	_, err := c.redis.TxPipelined(ctx, func(p redis.Pipeliner) error {
+		p.Unlink(ctx, key)
+		for _, input := range inputs {
+			p.SRem(ctx, indexKey(input), key)
+		}
+		return nil
+	})
+	return err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -57,6 +58,7 @@ func TestForgetRemovesEverythingOfAnInput(t *testing.T) {
 			}
 		}
 	}
+	c.Flush()
 	if entries, _ := remaining(t, client); len(entries) != 8 { // features, two results and the index, twice
 		t.Fatalf("stored %v", entries)
 	}
@@ -75,6 +77,7 @@ func TestForgetRemovesEverythingOfAnInput(t *testing.T) {
 	if _, err := analysis.FuseOne(ctx, fuser, &analysis.FuseRequest{Task: analysis.Report, Image: features[0], Candidates: 2}); err != nil {
 		t.Fatal(err)
 	}
+	c.Flush()
 	for _, key := range entries {
 		if strings.HasPrefix(key, "consilium:of:") {
 			continue
@@ -92,6 +95,38 @@ func TestForgetRemovesEverythingOfAnInput(t *testing.T) {
 		if ttl, err := client.TTL(ctx, mark).Result(); err != nil || ttl <= 0 || ttl > goneTTL {
 			t.Errorf("%s stays for %v: %v", mark, ttl, err)
 		}
+	}
+}
+
+// TestWhatIsBeingWrittenIsForgottenToo forgets inputs as soon as their features are made.
+func TestWhatIsBeingWrittenIsForgottenToo(t *testing.T) {
+	ctx := context.Background()
+	client := connect(t)
+	m := &model{digest: "d"}
+	c := newCache(client, DefaultOptions)
+	vision := c.VisionEncoder(m, m.Digest)
+	for i := range 20 {
+		mine := fmt.Sprint("mine ", i)
+		if _, err := vision.EncodeImage(ctx, [][]byte{[]byte("theirs"), []byte(mine), []byte("a third " + mine)}); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Forget(ctx, []string{digestOf(mine)}); err != nil {
+			t.Fatal(err)
+		}
+		c.Flush()
+		m.inputs.Store(0)
+		if entries, _ := remaining(t, client); slices.Contains(entries, indexKey(digestOf(mine))) {
+			t.Fatalf("turn %d: stored after it was forgotten: %v", i, entries)
+		}
+		if _, err := vision.EncodeImage(ctx, [][]byte{[]byte("theirs"), []byte(mine)}); err != nil || m.inputs.Load() != 1 {
+			t.Fatalf("turn %d: %d inputs were encoded, %v, want the forgotten one", i, m.inputs.Load(), err)
+		}
+	}
+	c.Flush()
+	entries, _ := remaining(t, client)
+	entries = slices.DeleteFunc(entries, func(key string) bool { return strings.HasPrefix(key, "consilium:of:") })
+	if len(entries) != 21 { // theirs, and the third of each turn
+		t.Errorf("%d entries are left, want 21", len(entries))
 	}
 }
 

@@ -75,7 +75,7 @@ func (f fuser) report(ctx context.Context, request *analysis.FuseRequest) (*anal
 			return result, err
 		}
 		if encoded, err := json.Marshal(result); err == nil { // NaN has no JSON, and the pipeline refuses it
-			f.cache.set(ctx, keyOf(result.Models[fusionRole]), encoded, inputs...)
+			f.cache.set(keyOf(result.Models[fusionRole]), func() []byte { return encoded }, inputs...)
 		}
 		return result, nil
 	})
