@@ -30,7 +30,7 @@ type fixture struct {
 	dir string
 }
 
-func newFixture(t *testing.T) *fixture {
+func newFixture(t testing.TB) *fixture {
 	t.Helper()
 	f := &fixture{ctx: analysis.WithTenant(context.Background(), analysis.DefaultTenant), url: pgtest.New(t), dir: t.TempDir()}
 	blobs, err := blob.Open(f.dir, 1<<20)
@@ -41,7 +41,7 @@ func newFixture(t *testing.T) *fixture {
 	return f
 }
 
-func (f *fixture) open(t *testing.T, blobs postgres.Blobs) *postgres.Store {
+func (f *fixture) open(t testing.TB, blobs postgres.Blobs) *postgres.Store {
 	t.Helper()
 	store, err := postgres.Open(context.Background(), f.url, blobs)
 	if err != nil {
@@ -52,7 +52,7 @@ func (f *fixture) open(t *testing.T, blobs postgres.Blobs) *postgres.Store {
 }
 
 // exec runs SQL behind the store's back.
-func (f *fixture) exec(t *testing.T, sql string, args ...any) error {
+func (f *fixture) exec(t testing.TB, sql string, args ...any) error {
 	t.Helper()
 	conn, err := pgx.Connect(f.ctx, f.url)
 	if err != nil {
