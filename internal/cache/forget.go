@@ -54,13 +54,15 @@ func (c *Cache) forget(ctx context.Context, input string) error {
 // set stores an entry that was made of the inputs with these SHA-256, if Redis can be reached and the entry is not too
 // large. It returns at once: whoever asks waits for the answer, not for what is remembered of it.
 func (c *Cache) set(key string, value func() []byte, inputs ...string) {
-	if c.redis == nil || !c.breaker.closed() {
+	if c.redis == nil {
 		return
 	}
 	c.writing <- struct{}{}
 	go func() {
 		defer func() { <-c.writing }()
-		c.write(context.Background(), key, value(), inputs)
+		if c.breaker.closed() { // it may have opened while this waited
+			c.write(key, value(), inputs)
+		}
 	}()
 }
 
@@ -76,10 +78,12 @@ func (c *Cache) Flush() {
 	}
 }
 
-func (c *Cache) write(ctx context.Context, key string, value []byte, inputs []string) {
+// write is set, and returns when it is done.
+func (c *Cache) write(key string, value []byte, inputs []string) {
 	if len(value) > c.options.MaxValueBytes {
 		return
 	}
+	ctx := context.Background() // the request may be over
 	var gone []*redis.IntCmd
 	_, err := c.redis.TxPipelined(ctx, func(p redis.Pipeliner) error {
 		p.Set(ctx, key, value, c.options.TTL)
