@@ -25,18 +25,29 @@ func (c *Cache) Forget(ctx context.Context, inputs []string) error {
 	if c.redis == nil {
 		return nil
 	}
+	if err := c.forget(ctx, inputs); err != nil {
+		return &analysis.Error{Code: analysis.Unavailable, Message: "Redis does not answer", Err: err}
+	}
+	return nil
+}
+
+func (c *Cache) forget(ctx context.Context, inputs []string) error {
 	for _, input := range inputs {
-		if err := c.forget(ctx, input); err != nil {
-			return &analysis.Error{Code: analysis.Unavailable, Message: "Redis does not answer", Err: fmt.Errorf("forget %s: %w", input, err)}
+		if err := c.redis.Set(ctx, goneKey(input), 1, goneTTL).Err(); err != nil {
+			return fmt.Errorf("mark %s as gone: %w", input, err)
+		}
+	}
+	c.Flush() // what was on its way before the marks is there now, and what comes later sees them
+	for _, input := range inputs {
+		if err := c.remove(ctx, input); err != nil {
+			return fmt.Errorf("forget %s: %w", input, err)
 		}
 	}
 	return nil
 }
 
-func (c *Cache) forget(ctx context.Context, input string) error {
-	if err := c.redis.Set(ctx, goneKey(input), 1, goneTTL).Err(); err != nil {
-		return err
-	}
+// remove removes the entries that an input went into.
+func (c *Cache) remove(ctx context.Context, input string) error {
 	for {
 		keys, err := c.redis.SRandMemberN(ctx, indexKey(input), 1000).Result()
 		if err != nil || len(keys) == 0 {
