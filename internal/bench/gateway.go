@@ -130,9 +130,10 @@ func (b *bench) cold(ctx context.Context, api *client.ClientWithResponses, puzzl
 		difference,
 	)
 	for _, s := range []struct{ name, about string }{
-		{"text", "encoding the question"}, {"image", "encoding the picture"}, {"fusion", "the three questions to the fusion"},
+		{"text", "encoding the question, at the same time as the picture"}, {"image", "encoding the picture, at the same time as the question"},
+		{"fusion", "the fusion of the question as it is, with the picture blank and with its tokens shuffled"},
 	} {
-		q.figures = append(q.figures, milliseconds("gateway", "stage-"+s.name+"-p50-ms", s.about+", through the gateway; text and picture at the same time", q.others, stages[0][s.name]),
+		q.figures = append(q.figures, milliseconds("gateway", "stage-"+s.name+"-p50-ms", s.about+", through the gateway", q.others, stages[0][s.name]),
 			milliseconds("gateway", "stage-"+s.name+"-models-p50-ms", "the same by the pipeline alone", q.others, stages[1][s.name]))
 	}
 	q.figures = append(q.figures, milliseconds("gateway", "stage-around-p50-ms", "what is left of a new question: HTTP, checks, what is remembered, and the answer on the disk", q.others, stages[0]["around"]))
