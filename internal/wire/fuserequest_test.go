@@ -1,7 +1,6 @@
 package wire
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"net/http/httptest"
@@ -37,7 +36,7 @@ func TestSharedFeaturesCrossOnce(t *testing.T) {
 	if n := len(find(inputs, "question_tokens").Floats); n != len(base.Question.Tokens) {
 		t.Errorf("the question that all share has %d values on the wire, want %d", n, len(base.Question.Tokens))
 	}
-	back, err := unpackFuseRequests(&request{inputs: crossed(t, inputs)})
+	back, err := unpackFuseRequests(&request{inputs: crossed(t, inputs, fusionContract.inputs, fusionContract.maxRows)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,29 +53,6 @@ func TestSharedFeaturesCrossOnce(t *testing.T) {
 	}
 }
 
-// crossed returns the inputs of a call as the other side reads them.
-func crossed(t *testing.T, inputs []Tensor) []Tensor {
-	t.Helper()
-	all := func(string) bool { return true }
-	headers, err := headersOf(inputs, all)
-	if err != nil {
-		t.Fatal(err)
-	}
-	parts, headerLength, err := assemble(&message{Inputs: headers}, inputs, all)
-	if err != nil {
-		t.Fatal(err)
-	}
-	m, data, err := parse(bytes.Join(parts, nil), headerLength)
-	if err != nil {
-		t.Fatal(err)
-	}
-	read, err := decode(m.Inputs, data, fusionContract.inputs, fusionContract.maxRows)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return read
-}
-
 func TestBadCallsOfTheFusionAreRefused(t *testing.T) {
 	good := func() []Tensor {
 		base := fuseRequests(t)["question, image"]
@@ -87,7 +63,7 @@ func TestBadCallsOfTheFusionAreRefused(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return crossed(t, inputs)
+		return crossed(t, inputs, fusionContract.inputs, fusionContract.maxRows)
 	}
 	for name, test := range map[string]struct {
 		change func(inputs []Tensor) []Tensor

@@ -41,7 +41,8 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
-func checkAgain(t *testing.T, tensors []Tensor, specs []Spec, maxRows int) {
+// crossed writes tensors as binary data and returns what the other side reads.
+func crossed(t *testing.T, tensors []Tensor, specs []Spec, maxRows int) []Tensor {
 	t.Helper()
 	binary := func(string) bool { return true }
 	headers, err := headersOf(tensors, binary)
@@ -56,10 +57,16 @@ func checkAgain(t *testing.T, tensors []Tensor, specs []Spec, maxRows int) {
 	if err != nil {
 		t.Fatalf("parse what was written: %v", err)
 	}
-	again, err := decode(m.Inputs, data, specs, maxRows)
+	read, err := decode(m.Inputs, data, specs, maxRows)
 	if err != nil {
 		t.Fatalf("decode what was written: %v", err)
 	}
+	return read
+}
+
+func checkAgain(t *testing.T, tensors []Tensor, specs []Spec, maxRows int) {
+	t.Helper()
+	again := crossed(t, tensors, specs, maxRows)
 	for i, tensor := range tensors {
 		count := 1
 		for _, size := range tensor.Shape {
