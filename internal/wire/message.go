@@ -203,7 +203,7 @@ func (t *Tensor) decodeByteStrings(data []byte, count int) error {
 // binary returns t's data as the binary extension wants it, in t's own memory if it lies there like that.
 func (t *Tensor) binary() (parts [][]byte) {
 	if t.Datatype == FP32 {
-		for _, values := range append([][]float32{t.Floats}, t.behind...) {
+		for _, values := range t.places() {
 			view, ok := bytesOf(values)
 			if !ok {
 				for _, v := range values {
@@ -240,8 +240,8 @@ func (t *Tensor) binary() (parts [][]byte) {
 func (t *Tensor) binarySize() int {
 	switch t.Datatype {
 	case FP32:
-		size := floatSize * len(t.Floats)
-		for _, values := range t.behind {
+		size := 0
+		for _, values := range t.places() {
 			size += floatSize * len(values)
 		}
 		return size
@@ -261,7 +261,7 @@ func (t *Tensor) binarySize() int {
 func (t *Tensor) json() (json.RawMessage, error) {
 	switch t.Datatype {
 	case FP32:
-		return json.Marshal(orEmpty(slices.Concat(append([][]float32{t.Floats}, t.behind...)...)))
+		return json.Marshal(orEmpty(slices.Concat(t.places()...)))
 	case INT64:
 		return json.Marshal(orEmpty(t.Ints))
 	case BOOL:

@@ -358,8 +358,12 @@ func invalid(err error) error {
 
 // checkFinite returns an error if t holds a number that is not finite.
 func (t *Tensor) checkFinite() error {
-	if at := analysis.Infinite(t.Floats); at >= 0 {
-		return &tensorError{t.Name, fmt.Errorf("holds %v at position %d", t.Floats[at], at)}
+	before := 0
+	for _, values := range t.places() {
+		if at := analysis.Infinite(values); at >= 0 {
+			return &tensorError{t.Name, fmt.Errorf("holds %v at position %d", values[at], before+at)}
+		}
+		before += len(values)
 	}
 	return nil
 }

@@ -52,6 +52,9 @@ type Tensor struct {
 	behind [][]float32
 }
 
+// places are where the floats of t lie, in order.
+func (t *Tensor) places() [][]float32 { return append([][]float32{t.Floats}, t.behind...) }
+
 func floats(name string, values []float32, shape ...int) Tensor {
 	return Tensor{Name: name, Datatype: FP32, Shape: shape, Floats: values}
 }
